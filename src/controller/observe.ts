@@ -1,0 +1,192 @@
+// One look at everything that concerns a PoolConfig: the stores, every pooler, PostgreSQL. IO only; nothing is decided here.
+import { databasesOf, referencedSecrets } from '../api/poolconfig.ts';
+import type { LiveObject } from '../kube/resources.ts';
+import { childNames, PLACE, POOLER_PORT } from '../model/names.ts';
+import type { KubeObject } from '../model/kube-object.ts';
+import type { Observation, OperatorCredentials, PodFacts, PoolerReading, SecretReading } from '../model/observation.ts';
+import { ADMIN_USER } from '../model/reserved-names.ts';
+import { SecretText } from '../model/secret-text.ts';
+import type { AdminConsole } from '../pgbouncer/console.ts';
+import { consoleKey, type Consoles } from '../pgbouncer/consoles.ts';
+import { AdminError } from '../pgbouncer/errors.ts';
+import { loadedIni } from '../plan/pod-state.ts';
+import { readServerCa } from '../plan/policies/server-certificate.ts';
+import { readUsers, type PoolUser } from '../plan/policies/users-are-readable.ts';
+import { serverHash, wantedTrials } from '../plan/server-hash.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { podFacts, replicaSetFacts, secretReading, workloadFacts } from './facts.ts';
+import type { Prover } from './prover.ts';
+import type { Servers } from './servers.ts';
+import type { LivePool, World } from './world.ts';
+
+/** Loads of live.ini that PgBouncer refused, by pod uid; forgotten with the next accepted one. */
+export type Refusals = Map<string, { readonly ini: string; readonly message: string }>;
+
+export type ObserverOptions = {
+  readonly world: World;
+  readonly consoles: Consoles;
+  readonly prover: Prover;
+  readonly servers: Servers;
+  readonly refusals: Refusals;
+  readonly clock: Clock;
+  readonly defaultImage: string;
+  /** Objects that bear a child's name and are somebody else's, as apply met them. */
+  readonly foreign: Map<string, ReadonlyMap<string, LiveObject>>;
+};
+
+/** Undefined while a referenced Secret has not been looked up yet: deciding without it would look like its absence. */
+export async function observe(
+  options: ObserverOptions,
+  key: string,
+  pool: LivePool,
+  epoch: number,
+  signal: AbortSignal,
+): Promise<Observation | undefined> {
+  const { world, clock } = options;
+  const secrets = readSecrets(world, key, pool);
+  if (secrets === undefined) return undefined;
+  const nowMs = clock.now();
+  const children = readChildren(options, key, pool);
+  const credentials = readCredentials(world, pool);
+  const pods = world.pods
+    .byIndex('pool', key)
+    .filter((pod) => pod.metadata.ownerReferences?.some((owner) => owner.kind === 'ReplicaSet') === true)
+    .map(podFacts);
+  const base: Observation = {
+    nowMs,
+    epoch,
+    pool,
+    defaultImage: options.defaultImage,
+    secrets,
+    credentials,
+    workloads: readWorkloads(world, pool),
+    server: undefined,
+    trials: [],
+    children,
+    replicaSets: world.replicaSets.byIndex('pool', key).filter((set) => set.metadata.ownerReferences?.some((owner) => owner.uid === pool.metadata.uid) === true).map(replicaSetFacts),
+    pods,
+    poolers: new Map(),
+    neighbours: world.neighbours(pool).map(neighbour),
+  };
+  const { ca } = readServerCa(base);
+  const { users } = readUsers(base);
+  const [server, trials, poolers] = await Promise.all([
+    options.servers.observe(key, pool, secrets, ca?.reveal(), signal),
+    tryLogins(options, key, base, ca?.reveal(), signal),
+    readPoolers(options, base, users, signal),
+  ]);
+  return { ...base, server, trials, poolers };
+}
+
+function readSecrets(world: World, key: string, pool: LivePool): ReadonlyMap<string, SecretReading> | undefined {
+  const names = referencedSecrets(pool);
+  world.secrets.want(key, new Set(names.map((name) => `${pool.metadata.namespace}/${name}`)));
+  const readings = new Map<string, SecretReading>();
+  for (const name of names) {
+    const secret = world.secrets.get(`${pool.metadata.namespace}/${name}`);
+    if (secret === 'unsynced') return undefined;
+    readings.set(name, secretReading(secret));
+  }
+  return readings;
+}
+
+function readChildren({ world, foreign }: ObserverOptions, key: string, pool: LivePool): ReadonlyMap<string, KubeObject> {
+  const names = childNames(pool.metadata.name);
+  const namespace = pool.metadata.namespace;
+  const found = [
+    world.services.get(namespace, names.service),
+    world.configMaps.get(namespace, names.configMap),
+    world.disruptionBudgets.get(namespace, names.disruptionBudget),
+    world.ownSecrets.get(namespace, names.files),
+  ].filter((object) => object !== undefined) as unknown as readonly KubeObject[];
+  const others = [...(foreign.get(key)?.values() ?? [])] as unknown as readonly KubeObject[];
+  return new Map([...others, ...found].map((object) => [`${object.kind}/${object.metadata.name}`, object]));
+}
+
+function readCredentials(world: World, pool: LivePool): OperatorCredentials | undefined {
+  const data = world.ownSecrets.get(pool.metadata.namespace, childNames(pool.metadata.name).operatorSecret)?.data as
+    | Readonly<Record<string, string>>
+    | undefined;
+  const read = (name: string): SecretText | undefined =>
+    data?.[name] === undefined ? undefined : new SecretText(Buffer.from(data[name], 'base64').toString('utf8'));
+  const adminPassword = read('admin-password');
+  const proofKey = read('proof-key');
+  return adminPassword === undefined || proofKey === undefined ? undefined : { adminPassword, proofKey };
+}
+
+function readWorkloads(world: World, pool: LivePool): Observation['workloads'] {
+  const refs = (pool.spec.workloads ?? []).map((workload) => workload.ref).filter((ref) => ref !== undefined);
+  return new Map(
+    refs.flatMap((ref) => {
+      const store = ref.kind === 'Deployment' ? world.deployments : world.statefulSets;
+      const workload = store.get(pool.metadata.namespace, ref.name);
+      return workload === undefined ? [] : [[`${ref.kind}/${ref.name}`, workloadFacts(workload)] as const];
+    }),
+  );
+}
+
+function neighbour(other: LivePool): Observation['neighbours'][number] {
+  const declared = other.spec.budget.connections ?? other.status?.budget?.declared ?? 0;
+  return { key: `${other.metadata.namespace}/${other.metadata.name}`, connections: declared };
+}
+
+async function tryLogins(options: ObserverOptions, key: string, base: Observation, ca: string | undefined, signal: AbortSignal): Promise<Observation['trials']> {
+  const wishes = wantedTrials(base);
+  const hash = serverHash(base);
+  if (wishes.length === 0 || hash === undefined) return [];
+  return options.servers.tryLogins(key, base.pool, hash, wishes, ca, base.nowMs, signal);
+}
+
+async function readPoolers(
+  options: ObserverOptions,
+  base: Observation,
+  users: readonly PoolUser[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, PoolerReading>> {
+  const { credentials } = base;
+  if (credentials === undefined) return new Map();
+  const askable = base.pods.filter((pod) => pod.ip !== undefined && pod.container.running && !pod.finished);
+  const readings = await Promise.all(
+    askable.map(async (pod) => [pod.uid, await readPooler(options, base, pod, credentials, users, signal)] as const),
+  );
+  return new Map(readings);
+}
+
+async function readPooler(
+  options: ObserverOptions,
+  base: Observation,
+  pod: PodFacts,
+  credentials: OperatorCredentials,
+  users: readonly PoolUser[],
+  signal: AbortSignal,
+): Promise<PoolerReading> {
+  const { prover, refusals } = options;
+  try {
+    const console = consoleOf(options.consoles, pod, credentials);
+    const view = await console.read(signal);
+    const refusal = refusals.get(pod.uid);
+    const reading = { ok: true, view, userlistProved: false, serverProof: 'untried', refusal } as const;
+    // Logins prove nothing about a configuration that is not loaded, and a pod on its way out needs no proof.
+    const database = view.databases[0]?.name ?? databasesOf(base.pool)[0]?.name;
+    if (pod.live === undefined || database === undefined || pod.terminatingSinceMs !== undefined || loadedIni(reading) !== pod.grant?.ini) return reading;
+    const userlistProved = await prover.userlist(pod, pod.live, credentials, signal);
+    if (!userlistProved) return reading;
+    const paused = view.databases.some((row) => row.paused);
+    const serverProof = paused
+      ? ('untried' as const)
+      : await prover.server({ pod, live: pod.live, console, users, credentials, database, nowMs: base.nowMs, signal });
+    return { ...reading, userlistProved, serverProof };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof AdminError)) throw error;
+    return { ok: false, fault: error.kind === 'refused' ? 'protocol' : error.kind };
+  }
+}
+
+export function consoleOf(consoles: Consoles, pod: Pick<PodFacts, 'uid' | 'ip'>, credentials: OperatorCredentials): AdminConsole {
+  const ip = pod.ip ?? '';
+  const key = consoleKey({ podUid: pod.uid, ip, passwordVersion: '1' });
+  return consoles.get(key, { address: { host: ip, port: POOLER_PORT }, user: ADMIN_USER, password: credentials.adminPassword });
+}
+
+export const LIVE_FILE = PLACE.liveFile;

@@ -1,0 +1,118 @@
+// Proofs by login, remembered for as long as what they prove can't have changed: per container and per part of its configuration.
+import { createHash } from 'node:crypto';
+import type { OperatorCredentials, PodFacts, ServerProof } from '../model/observation.ts';
+import { POOLER_PORT } from '../model/names.ts';
+import { PROOF_USER } from '../model/reserved-names.ts';
+import type { AdminConsole } from '../pgbouncer/console.ts';
+import { AdminError } from '../pgbouncer/errors.ts';
+import { markServers, proveLogin, proveServerLogin, type ServerMark } from '../pgbouncer/server-login.ts';
+import { proofPassword, userlistHash } from '../render/userlist.ts';
+import type { PoolUser } from '../plan/policies/users-are-readable.ts';
+
+const LOGIN_TIMEOUT_MS = 1_500;
+const SERVER_LOGIN_TIMEOUT_MS = 2_500;
+/** A login that failed is tried again no sooner than PgBouncer would try its server again. */
+const RETRY_MS = 1_000;
+
+type Attempt = { readonly key: string; readonly proof: ServerProof; readonly atMs: number };
+
+export type ServerProofInput = {
+  readonly pod: PodFacts;
+  readonly live: string;
+  readonly console: AdminConsole;
+  readonly users: readonly PoolUser[];
+  readonly credentials: OperatorCredentials;
+  readonly database: string;
+  readonly nowMs: number;
+  readonly signal: AbortSignal;
+};
+
+/**
+ * A memory of proofs, never a source of decisions: an operator that starts anew proves everything again. A container start or a change of
+ * what a login depends on gives a new key, so an old proof can't stand for a new configuration.
+ */
+export class Prover {
+  readonly #userlists = new Map<string, string>();
+  readonly #servers = new Map<string, Attempt>();
+  readonly #marks = new Map<string, ServerMark>();
+
+  /** Takes down which server connections exist, just before a RELOAD that may change how servers are reached. */
+  async beforeLoad(pod: PodFacts, live: string, console: AdminConsole, signal: AbortSignal): Promise<void> {
+    if (this.#servers.get(pod.uid)?.key === serverKey(pod, live) || !this.#servers.has(pod.uid)) return;
+    this.#marks.set(pod.uid, await markServers(console, signal));
+  }
+
+  /** The proving user's password belongs to one userlist: being let in shows that this very userlist is loaded. */
+  async userlist(pod: PodFacts, live: string, credentials: OperatorCredentials, signal: AbortSignal): Promise<boolean> {
+    const file = userlistFile(live);
+    if (pod.ip === undefined || file === undefined) return false;
+    const key = `${pod.container.id ?? ''} ${file}`;
+    if (this.#userlists.get(pod.uid) === key) return true;
+    const proved = await proveLogin({
+      address: { host: pod.ip, port: POOLER_PORT },
+      user: PROOF_USER,
+      password: proofPassword(userlistHash(file) ?? '', credentials.proofKey),
+      timeoutMs: LOGIN_TIMEOUT_MS,
+      signal,
+    });
+    if (proved) this.#userlists.set(pod.uid, key);
+    return proved;
+  }
+
+  async server(input: ServerProofInput): Promise<ServerProof> {
+    const { pod, live, nowMs } = input;
+    const key = serverKey(pod, live);
+    const former = this.#servers.get(pod.uid);
+    if (former?.key === key && (former.proof === 'proved' || nowMs - former.atMs < RETRY_MS)) return former.proof;
+    const proof = await this.#tryServer(input);
+    this.#servers.set(pod.uid, { key, proof, atMs: nowMs });
+    if (proof === 'proved') this.#marks.delete(pod.uid);
+    return proof;
+  }
+
+  forget(stillThere: ReadonlySet<string>, mine: (uid: string) => boolean): void {
+    for (const memory of [this.#userlists, this.#servers, this.#marks]) {
+      for (const uid of memory.keys()) if (mine(uid) && !stillThere.has(uid)) memory.delete(uid);
+    }
+  }
+
+  async #tryServer({ pod, live, console, users, credentials, database, signal }: ServerProofInput): Promise<ServerProof> {
+    if (pod.ip === undefined) return 'untried';
+    const user = users.find((candidate) => candidate.plain);
+    const file = userlistFile(live) ?? '';
+    const login =
+      user === undefined
+        ? { role: 'proof' as const, user: PROOF_USER, password: proofPassword(userlistHash(file) ?? '', credentials.proofKey) }
+        : { role: 'application' as const, user: user.name, password: user.secret };
+    try {
+      const result = await proveServerLogin({
+        ...login,
+        address: { host: pod.ip, port: POOLER_PORT },
+        database,
+        timeoutMs: SERVER_LOGIN_TIMEOUT_MS,
+        signal,
+        console,
+        since: this.#marks.get(pod.uid) ?? new Set(),
+      });
+      if (result.proved) return 'proved';
+      return result.fault === 'Timeout' ? 'ServerUnreachable' : result.fault;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof AdminError) return 'untried';
+      throw error;
+    }
+  }
+}
+
+/** Everything in live.ini that a login at the server depends on: the database lines without their sizes, server TLS and the userlist. */
+function serverKey(pod: PodFacts, live: string): string {
+  const lines = live
+    .split('\n')
+    .filter((line) => line.includes('host=') || line.startsWith('server_tls_') || line.startsWith('auth_file'))
+    .map((line) => line.replace(/ (pool_size|max_db_connections)='?\d+'?/g, ''));
+  return createHash('sha256').update([pod.container.id ?? '', ...lines].join('\n')).digest('hex');
+}
+
+function userlistFile(live: string): string | undefined {
+  return /^auth_file *= *.*\/(userlist-[0-9a-f]+\.txt)$/m.exec(live)?.[1];
+}

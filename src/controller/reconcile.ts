@@ -1,0 +1,134 @@
+// One turn for one PoolConfig: observe → plan → apply → status. Everything else is wiring.
+import { API_VERSION, STATUS_FIELD_MANAGER } from '../model/names.ts';
+import { canonicalJson } from '../model/canonical.ts';
+import type { Observation } from '../model/observation.ts';
+import type { Plan } from '../model/plan.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { resourceOf, type LiveObject } from '../kube/resources.ts';
+import { consoleKey } from '../pgbouncer/consoles.ts';
+import { AdminError } from '../pgbouncer/errors.ts';
+import { planPool } from '../plan/plan.ts';
+import type { Outcome } from '../runtime/controller.ts';
+import type { Log } from '../runtime/log.ts';
+import { apply, type ApplierOptions } from './apply.ts';
+import { observe, type ObserverOptions } from './observe.ts';
+import type { LivePool } from './world.ts';
+
+export type ReconcilerOptions = ObserverOptions &
+  ApplierOptions & {
+    readonly client: KubeClient;
+    readonly events: EventRecorder;
+    readonly log: Log;
+    /** Epoch of the present leadership; undefined when this process does not lead (any more). */
+    readonly epoch: () => number | undefined;
+    readonly onPlanned?: (key: string, observation: Observation, plan: Plan) => void;
+    readonly onForgotten?: (key: string) => void;
+  };
+
+/** At rest poolers are still read this often: for metrics, and to notice what no watch tells. Nothing is written. */
+const REST_MS = 10_000;
+const SECRET_WAIT_MS = 50;
+const AFTER_CONSOLE_TROUBLE_MS = 250;
+
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  /** Pods last seen of each pool, to close what belongs to pods that are gone. */
+  readonly #podsOf = new Map<string, ReadonlySet<string>>();
+  readonly #consoleKeys = new Map<string, ReadonlySet<string>>();
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
+    const { world, log } = this.#options;
+    const [namespace, name] = splitKey(key);
+    const pool = world.pools.get(namespace, name);
+    // Everything of a deleted PoolConfig goes by its owner references.
+    if (pool === undefined || pool.metadata.deletionTimestamp !== undefined) return this.#forget(key);
+    const epoch = this.#options.epoch();
+    if (epoch === undefined) return {};
+    await this.#recheckForeign(key, pool, signal);
+    const observation = await observe(this.#options, key, pool, epoch, signal);
+    if (observation === undefined) return { requeueAfterMs: SECRET_WAIT_MS };
+    const plan = planPool(observation);
+    this.#options.onPlanned?.(key, observation, plan);
+    await this.#closeWhatIsGone(key, observation);
+    for (const action of plan.actions) log.info('action', { pool: key, generation: pool.metadata.generation, kind: action.kind, why: action.why });
+    const outcome = await this.#apply(key, observation, plan, signal);
+    await this.#writeStatus(pool, plan, signal);
+    for (const event of plan.events) {
+      const regarding = { apiVersion: API_VERSION, kind: 'PoolConfig', name, namespace, uid: pool.metadata.uid };
+      this.#options.events.record({ regarding, type: event.type, reason: event.reason, action: 'Reconcile', note: event.note });
+    }
+    return outcome;
+  }
+
+  /** A console that fails in between is no error of the turn: the next look tells what came of it. Status is written all the same. */
+  async #apply(key: string, observation: Observation, plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    try {
+      await apply(this.#options, key, observation, plan.actions, signal);
+      return { requeueAfterMs: plan.requeueAfterMs ?? REST_MS };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof AdminError)) throw error;
+      this.#options.log.info('console trouble, looking again', { pool: key, kind: error.kind, error: error.message });
+      return { requeueAfterMs: AFTER_CONSOLE_TROUBLE_MS };
+    }
+  }
+
+  async #writeStatus(pool: LivePool, plan: Plan, signal: AbortSignal): Promise<void> {
+    if (canonicalJson(pool.status ?? {}) === canonicalJson(plan.status)) return;
+    const { name, namespace } = pool.metadata;
+    const object = { apiVersion: API_VERSION, kind: 'PoolConfig', metadata: { name, namespace }, status: plan.status };
+    const written = await this.#options.client.apply(object, { fieldManager: STATUS_FIELD_MANAGER, force: true, subresource: 'status', signal });
+    this.#options.world.pools.upsert(written as unknown as LivePool);
+  }
+
+  async #recheckForeign(key: string, pool: LivePool, signal: AbortSignal): Promise<void> {
+    const { foreign, client } = this.#options;
+    const known = foreign.get(key);
+    if (known === undefined) return;
+    const still = new Map<string, LiveObject>();
+    for (const [id, object] of known) {
+      const live = await client.find(resourceOf(object), object.metadata.namespace, object.metadata.name, { signal });
+      const owned = live?.metadata.ownerReferences?.some((owner) => owner.uid === pool.metadata.uid) === true;
+      if (live !== undefined && !owned) still.set(id, live);
+    }
+    if (still.size === 0) foreign.delete(key);
+    else foreign.set(key, still);
+  }
+
+  async #closeWhatIsGone(key: string, observation: Observation): Promise<void> {
+    const { consoles, prover, refusals } = this.#options;
+    const present = new Set(observation.pods.map((pod) => pod.uid));
+    const before = this.#podsOf.get(key) ?? new Set<string>();
+    prover.forget(present, (uid) => before.has(uid));
+    for (const uid of before) if (!present.has(uid)) refusals.delete(uid);
+    this.#podsOf.set(key, present);
+    this.#consoleKeys.set(
+      key,
+      new Set(observation.pods.map((pod) => consoleKey({ podUid: pod.uid, ip: pod.ip ?? '', passwordVersion: '1' }))),
+    );
+    await consoles.retain(new Set([...this.#consoleKeys.values()].flatMap((keys) => [...keys])));
+  }
+
+  async #forget(key: string): Promise<Outcome> {
+    const { world, servers, consoles, foreign } = this.#options;
+    world.secrets.want(key, new Set());
+    foreign.delete(key);
+    this.#podsOf.delete(key);
+    this.#consoleKeys.delete(key);
+    this.#options.onForgotten?.(key);
+    await consoles.retain(new Set([...this.#consoleKeys.values()].flatMap((keys) => [...keys])));
+    await servers.forget(key);
+    return {};
+  }
+}
+
+export function splitKey(key: string): [string, string] {
+  const slash = key.indexOf('/');
+  return [key.slice(0, slash), key.slice(slash + 1)];
+}
+

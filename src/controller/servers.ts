@@ -1,0 +1,104 @@
+// The PostgreSQL side of observing: one monitor connection per PoolConfig that names a monitor role, and trial logins with memory.
+import { createHash } from 'node:crypto';
+import type { PoolConfig } from '../api/poolconfig.gen.ts';
+import { monitorLogin, serverPort } from '../api/poolconfig.ts';
+import type { LoginTrial, SecretReading } from '../model/observation.ts';
+import type { ServerView } from '../model/server-view.ts';
+import type { TrialWish } from '../plan/server-hash.ts';
+import { tryLogin } from '../postgres/login-trial.ts';
+import { ServerMonitor } from '../postgres/server-monitor.ts';
+
+type KeptMonitor = { readonly version: string; readonly monitor: ServerMonitor };
+type KeptTrials = { readonly hash: string; readonly atMs: number; readonly trials: readonly LoginTrial[] };
+
+/** After a failed trial the server is asked again no sooner than this; a good one stands while nothing changes. */
+const TRIAL_RETRY_MS = 2_000;
+const TRIAL_TIMEOUT_MS = 3_000;
+
+export class Servers {
+  readonly #monitors = new Map<string, KeptMonitor>();
+  readonly #trials = new Map<string, KeptTrials>();
+
+  /** One reading through the monitor role; undefined where none is declared or its Secret is unusable. */
+  async observe(
+    key: string,
+    pool: PoolConfig,
+    secrets: ReadonlyMap<string, SecretReading>,
+    ca: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ServerView | undefined> {
+    const login = monitorLogin(pool);
+    const reading = login === undefined ? undefined : secrets.get(login.secretName);
+    const user = reading?.state === 'present' ? reading.data.get(login?.usernameKey ?? '') : undefined;
+    const password = reading?.state === 'present' ? reading.data.get(login?.passwordKey ?? '') : undefined;
+    if (login === undefined || user === undefined || password === undefined) {
+      await this.forget(key);
+      return undefined;
+    }
+    const { host, tls } = pool.spec.server;
+    const version = createHash('sha256')
+      .update(JSON.stringify([host, serverPort(pool), tls.mode, ca, login.database, user.reveal(), password.reveal()]))
+      .digest('hex');
+    let kept = this.#monitors.get(key);
+    if (kept?.version !== version) {
+      await kept?.monitor.close();
+      const monitor = new ServerMonitor({
+        host,
+        port: serverPort(pool),
+        tls: { mode: tls.mode, ...(ca === undefined ? {} : { caPem: ca }) },
+        user: user.reveal(),
+        password,
+        database: login.database,
+      });
+      kept = { version, monitor };
+      this.#monitors.set(key, kept);
+    }
+    return kept.monitor.observe(signal);
+  }
+
+  /** Trial logins for a configuration that no pod has proved yet. */
+  async tryLogins(
+    key: string,
+    pool: PoolConfig,
+    hash: string,
+    wishes: readonly TrialWish[],
+    ca: string | undefined,
+    nowMs: number,
+    signal: AbortSignal,
+  ): Promise<readonly LoginTrial[]> {
+    const kept = this.#trials.get(key);
+    if (kept?.hash === hash && (kept.trials.every((trial) => trial.outcome === 'ok') || nowMs - kept.atMs < TRIAL_RETRY_MS)) {
+      return kept.trials;
+    }
+    const { host, tls } = pool.spec.server;
+    const trials: LoginTrial[] = [];
+    for (const { user, database } of wishes) {
+      const result = await tryLogin({
+        host,
+        port: serverPort(pool),
+        tls: { mode: tls.mode, ...(ca === undefined ? {} : { caPem: ca }) },
+        user: user.name,
+        password: user.secret,
+        database,
+        timeoutMs: TRIAL_TIMEOUT_MS,
+        signal,
+      });
+      trials.push({ user: user.name, database, outcome: result.ok ? 'ok' : result.fault });
+      // The other logins would meet the same wall, each after its own time-out.
+      if (!result.ok && result.fault === 'ServerUnreachable') break;
+    }
+    this.#trials.set(key, { hash, atMs: nowMs, trials });
+    return trials;
+  }
+
+  async forget(key: string): Promise<void> {
+    const kept = this.#monitors.get(key);
+    this.#monitors.delete(key);
+    this.#trials.delete(key);
+    await kept?.monitor.close();
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#monitors.keys()].map((key) => this.forget(key)));
+  }
+}

@@ -1,0 +1,108 @@
+// Everything the operator knows about one PoolConfig at one moment: the only input of planning.
+import type { PoolConfig } from '../api/poolconfig.gen.ts';
+import type { WorkloadFacts } from '../sizing/demand.ts';
+import type { DrainMark, Grant } from './grant.ts';
+import type { KubeObject } from './kube-object.ts';
+import type { PoolerView } from './pooler-view.ts';
+import type { SecretText } from './secret-text.ts';
+import type { ServerFault, ServerView } from './server-view.ts';
+
+/** A referenced Secret as far as it could be read. */
+export type SecretReading =
+  | { readonly state: 'present'; readonly data: ReadonlyMap<string, SecretText> }
+  | { readonly state: 'missing' };
+
+/** The operator's own credentials for a fleet's admin consoles. */
+export type OperatorCredentials = { readonly adminPassword: SecretText; readonly proofKey: SecretText };
+
+export type ContainerFacts = {
+  /** Identity of the running container; a restart gives a new one. */
+  readonly id: string | undefined;
+  readonly running: boolean;
+  readonly startedAtMs: number | undefined;
+  readonly restartCount: number;
+  /** Reason while waiting: ImagePullBackOff, CrashLoopBackOff, … */
+  readonly waitingReason: string | undefined;
+  readonly waitingMessage: string | undefined;
+  readonly lastTerminatedAtMs: number | undefined;
+};
+
+export type PodFacts = {
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly ip: string | undefined;
+  readonly template: string;
+  readonly ready: boolean;
+  /** Carries the label that the Service selects on. */
+  readonly serving: boolean;
+  readonly createdAtMs: number;
+  /** When deletion was asked for; undefined for a pod that is to stay. */
+  readonly terminatingSinceMs: number | undefined;
+  readonly unschedulable: string | undefined;
+  /** Its containers have ended for good (phase Failed or Succeeded). */
+  readonly finished: boolean;
+  readonly container: ContainerFacts;
+  readonly live: string | undefined;
+  readonly grant: Grant | undefined;
+  readonly drain: DrainMark | undefined;
+  readonly nonce: string | undefined;
+  readonly deletionCost: string | undefined;
+};
+
+export type ReplicaSetFacts = {
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly template: string;
+  readonly replicas: number;
+  readonly observedReplicas: number;
+  readonly terminating: boolean;
+  /** What the ReplicaSet controller says when it can't create pods (quota, admission). */
+  readonly replicaFailure: string | undefined;
+};
+
+/** How the last login through a pod to the server behind it ended. `untried`: no user with a plain password, or not asked yet. */
+export type ServerProof = 'proved' | 'untried' | 'PoolerRefused' | ServerFault;
+
+/** What a pod's admin console answered. */
+export type PoolerReading =
+  | {
+      readonly ok: true;
+      readonly view: PoolerView;
+      /** The proving user could log in with the password that belongs to the userlist of the pod's live.ini. */
+      readonly userlistProved: boolean;
+      readonly serverProof: ServerProof;
+      /** The last attempt to load live.ini, when it was refused: the hash it was refused for and PgBouncer's words. */
+      readonly refusal: { readonly ini: string; readonly message: string } | undefined;
+    }
+  | { readonly ok: false; readonly fault: 'unreachable' | 'authentication' | 'timeout' | 'protocol' };
+
+/** Another PoolConfig on the same server; `connections` is what it declares to spend. */
+export type Neighbour = { readonly key: string; readonly connections: number };
+
+/** A trial login of one user straight at the server, made before any pod is told of a new server or password. */
+export type LoginTrial = { readonly user: string; readonly database: string; readonly outcome: 'ok' | ServerFault };
+
+export type Observation = {
+  readonly nowMs: number;
+  /** Leadership epoch of the operator that observes. */
+  readonly epoch: number;
+  readonly pool: PoolConfig;
+  readonly defaultImage: string;
+  /** Keyed by Secret name; only referenced ones. */
+  readonly secrets: ReadonlyMap<string, SecretReading>;
+  readonly credentials: OperatorCredentials | undefined;
+  /** Keyed `Kind/name`; a referenced workload that does not exist is absent. */
+  readonly workloads: ReadonlyMap<string, WorkloadFacts>;
+  /** Undefined without monitorSecretRef (or while its credentials are unusable). */
+  readonly server: ServerView | undefined;
+  readonly trials: readonly LoginTrial[];
+  /** Children as they are, keyed `Kind/name`. */
+  readonly children: ReadonlyMap<string, KubeObject>;
+  readonly replicaSets: readonly ReplicaSetFacts[];
+  readonly pods: readonly PodFacts[];
+  /** Keyed by pod uid. */
+  readonly poolers: ReadonlyMap<string, PoolerReading>;
+  readonly neighbours: readonly Neighbour[];
+};

@@ -1,0 +1,50 @@
+// What one running PgBouncer says of itself: the decoded answers of its admin console.
+import type { PoolMode } from './pooler-model.ts';
+
+/** A row of SHOW DATABASES; counts are connections. */
+export type DatabaseRow = {
+  readonly name: string;
+  readonly host: string | undefined;
+  readonly port: number;
+  readonly database: string;
+  readonly poolSize: number;
+  readonly maxConnections: number;
+  readonly currentConnections: number;
+  readonly currentClientConnections: number;
+  readonly poolMode: PoolMode | undefined;
+  readonly paused: boolean;
+  readonly disabled: boolean;
+};
+
+/** A row of SHOW POOLS. `servers` is the sum of all sv_* columns, logins included; `maxWaitMs` is the longest present wait. */
+export type PoolRow = {
+  readonly database: string;
+  readonly user: string;
+  readonly clientsActive: number;
+  readonly clientsWaiting: number;
+  readonly serversActive: number;
+  readonly serversIdle: number;
+  readonly serversLogin: number;
+  readonly servers: number;
+  readonly maxWaitMs: number;
+};
+
+/** Counters of SHOW STATS_TOTALS-like rows per database; times in microseconds. */
+export type StatsRow = {
+  readonly database: string;
+  readonly assignments: number;
+  readonly transactions: number;
+  readonly transactionTimeUs: number;
+  readonly waitTimeUs: number;
+};
+
+/** One complete reading of a pooler. */
+export type PoolerView = {
+  readonly version: string;
+  readonly config: ReadonlyMap<string, string>;
+  readonly databases: readonly DatabaseRow[];
+  readonly pools: readonly PoolRow[];
+  readonly stats: readonly StatsRow[];
+  /** Logged-in clients other than admin consoles. */
+  readonly clients: number;
+};

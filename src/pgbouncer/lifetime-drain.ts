@@ -1,0 +1,75 @@
+// Shrinks busy pools to their lowered sizes: for a moment server connections live so short that each closes on its next release.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Sizes } from '../model/pooler-model.ts';
+import type { PoolRow } from '../model/pooler-view.ts';
+import type { AdminConsole } from './console.ts';
+
+export type LifetimeDrain = {
+  /** Sizes that are in force already (file, RELOAD, read back), per database. */
+  readonly targets: Sizes;
+  /** Sizes before, for the pace; a database that is missing here is paced by what it has open. */
+  readonly fromSizes: Sizes;
+  readonly signal?: AbortSignal;
+  readonly deadlineMs: number;
+};
+
+export type LifetimeDrainResult = { readonly settled: boolean; readonly tookMs: number };
+
+const POLL_MS = 20;
+/** How long a drain should take where the floor below allows it. */
+const PACE_SECONDS = 0.5;
+/** Below it, pools that don't shrink would spend their time with logins: they recycle size/lifetime connections a second meanwhile. */
+const SHORTEST_LIFETIME_SECONDS = 0.2;
+
+/**
+ * Closes server connections at a transaction's end until every database has at most its target (reserve pools aside), then restores the file's
+ * server_lifetime by RELOAD, also after a failure. PgBouncer closes one connection of a pool every lifetime/size, so going from P0 to P1
+ * takes (P0 − P1)·lifetime/P1.
+ */
+export async function drainToSize(console: AdminConsole, drain: LifetimeDrain): Promise<LifetimeDrainResult> {
+  const started = performance.now();
+  const tookMs = (): number => Math.round(performance.now() - started);
+  const { targets, signal } = drain;
+  let open = serversByDatabase(await console.pools(signal));
+  if (isSettled(open, targets)) {
+    return { settled: true, tookMs: tookMs() };
+  }
+  try {
+    await console.set('server_lifetime', lifetimeSeconds(drain, open).toFixed(3), signal);
+    for (;;) {
+      open = serversByDatabase(await console.pools(signal));
+      const settled = isSettled(open, targets);
+      if (settled || tookMs() >= drain.deadlineMs) {
+        return { settled, tookMs: tookMs() };
+      }
+      await delay(POLL_MS, undefined, signal === undefined ? {} : { signal });
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    // Not with the signal: whatever happened, the short lifetime must not stay.
+    await console.reload();
+  }
+}
+
+/** The shortest that any database needs; the setting is process-wide. */
+function lifetimeSeconds({ targets, fromSizes }: LifetimeDrain, open: ReadonlyMap<string, number>): number {
+  const wanted = Object.entries(targets).flatMap(([database, target]) => {
+    const excess = Math.max(fromSizes[database] ?? 0, open.get(database) ?? 0) - target;
+    return excess > 0 ? [(PACE_SECONDS * target) / excess] : [];
+  });
+  return Math.max(SHORTEST_LIFETIME_SECONDS, Math.min(...wanted));
+}
+
+function serversByDatabase(pools: readonly PoolRow[]): ReadonlyMap<string, number> {
+  const open = new Map<string, number>();
+  for (const { database, servers } of pools) {
+    open.set(database, (open.get(database) ?? 0) + servers);
+  }
+  return open;
+}
+
+function isSettled(open: ReadonlyMap<string, number>, targets: Sizes): boolean {
+  return Object.entries(targets).every(([database, target]) => (open.get(database) ?? 0) <= target);
+}

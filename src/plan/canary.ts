@@ -1,0 +1,117 @@
+// Which configuration each pod is told: a new one goes to one pod first, and to the others only once that pod is proved to run it.
+import { isoTime, parseIso } from '../model/iso-time.ts';
+import type { Observation } from '../model/observation.ts';
+import type { PoolerModel } from '../model/pooler-model.ts';
+import type { ServerFault } from '../model/server-view.ts';
+import type { PodState, Unproved } from './pod-state.ts';
+import type { ProvedRecord } from './proved-record.ts';
+
+export type NamedModel = { readonly model: PoolerModel; readonly modelHash: string };
+
+/** A configuration that a pod did not take, as it is kept in status: it is not tried again until it changes. */
+export type Refusal = {
+  readonly configHash: string;
+  /** The setting or the part of the proof that failed. */
+  readonly setting: string;
+  readonly message: string;
+  readonly at: string;
+};
+
+export type Choice = {
+  /** What a pod should run; pods of a fleet without a proved configuration all get the target. */
+  readonly modelFor: (state: PodState) => NamedModel;
+  readonly refusal: Refusal | undefined;
+  /** A new configuration is being tried on this pod. */
+  readonly canary: string | undefined;
+};
+
+/** A refusal by the server behind the pool may pass; it is tried again after this. */
+const RETRY_AFTER_MS = 60_000;
+const MISMATCH_GRACE_MS = 2_000;
+const SERVER_GRACE_MS = 4_000;
+const DEADLINE_MS = 15_000;
+
+export function chooseModels(
+  observation: Observation,
+  states: readonly PodState[],
+  target: NamedModel,
+  record: ProvedRecord | undefined,
+): Choice {
+  const everyone = (model: NamedModel, refusal?: Refusal): Choice => ({
+    modelFor: () => model,
+    refusal,
+    canary: undefined,
+  });
+  if (record === undefined || !record.proved || record.modelHash === target.modelHash) return everyone(target);
+  const former = standingRefusal(observation, target);
+  if (former !== undefined) return everyone(record, former);
+  const staying = states.filter((state) => state.phase === 'Serving' || state.phase === 'Starting');
+  const told = staying.filter((state) => state.pod.grant?.model === target.modelHash);
+  if (told.some((state) => state.provedModel === target.modelHash)) return everyone(target);
+  const [canary] = told;
+  if (canary !== undefined) {
+    const refusal = verdict(observation, canary, target);
+    return refusal === undefined ? onlyFor(canary, target, record) : everyone(record, refusal);
+  }
+  const chosen = staying.find((state) => state.provedModel !== undefined) ?? staying[0];
+  return chosen === undefined ? everyone(target) : onlyFor(chosen, target, record);
+}
+
+function onlyFor(canary: PodState, target: NamedModel, record: ProvedRecord): Choice {
+  return {
+    modelFor: (state) => (state.pod.uid === canary.pod.uid ? target : record),
+    refusal: undefined,
+    canary: canary.pod.name,
+  };
+}
+
+function standingRefusal(observation: Observation, target: NamedModel): Refusal | undefined {
+  const refused = observation.pool.status?.refused;
+  if (refused?.configHash !== target.modelHash) return undefined;
+  const refusal = { configHash: refused.configHash, setting: refused.setting ?? '', message: refused.message ?? '', at: refused.at ?? '' };
+  const passing = refusal.setting === SERVER_LOGIN;
+  return passing && observation.nowMs - parseIso(refusal.at) > RETRY_AFTER_MS ? undefined : refusal;
+}
+
+export const SERVER_LOGIN = 'server login';
+
+/** The canary's answer: refused for good, or undefined while it may still come true. */
+function verdict(observation: Observation, canary: PodState, target: NamedModel): Refusal | undefined {
+  const { unproved, pod } = canary;
+  if (unproved === undefined || pod.grant === undefined) return undefined;
+  const ageMs = observation.nowMs - pod.grant.atMs;
+  const refuse = (setting: string, message: string): Refusal => ({
+    configHash: target.modelHash,
+    setting,
+    message,
+    at: isoTime(observation.nowMs),
+  });
+  // The former live.ini was accepted, so a refusal can only be about the new one.
+  if (unproved.kind === 'refused') return refuse(settingIn(unproved.message, target), unproved.message);
+  if (unproved.kind === 'mismatch' && ageMs > MISMATCH_GRACE_MS) {
+    const [first] = unproved.mismatches;
+    if (first !== undefined) {
+      return refuse(first.key, `PgBouncer accepted ${first.key} but runs with "${first.got ?? 'nothing'}" instead of "${first.want}".`);
+    }
+  }
+  if (unproved.kind === 'server' && unproved.proof !== 'untried' && ageMs > SERVER_GRACE_MS) {
+    return refuse(SERVER_LOGIN, unproved.proof);
+  }
+  return ageMs > DEADLINE_MS ? refuse(stepName(unproved), `not proved within ${DEADLINE_MS / 1000} s: ${stepName(unproved)}.`) : undefined;
+}
+
+/** The setting that PgBouncer's words are about, when they name one we wrote. */
+function settingIn(message: string, target: NamedModel): string {
+  const words = new Set(message.split(/[^a-z0-9_]+/));
+  return Object.keys(target.model.settings).find((name) => words.has(name)) ?? 'configuration';
+}
+
+function stepName(unproved: Unproved): string {
+  return { noGrant: 'grant', unreachable: 'admin console', notLoaded: 'loading', refused: 'loading', mismatch: 'read-back', userlist: 'userlist', server: SERVER_LOGIN }[
+    unproved.kind
+  ];
+}
+
+export function isServerFault(proof: string): proof is ServerFault {
+  return proof !== 'proved' && proof !== 'untried' && proof !== 'PoolerRefused';
+}

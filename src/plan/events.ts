@@ -1,0 +1,79 @@
+// What is worth telling once: the transitions from the status as it was to the status as it is now, and the steps of this plan.
+import { EVENTS, type Condition, type EventReason } from '../api/conditions.ts';
+import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
+import type { Action, PlannedEvent } from '../model/plan.ts';
+
+/** Equal statuses and no action give no event, so an operator that starts anew repeats nothing. */
+export function tellEvents(former: PoolConfigStatus | undefined, status: PoolConfigStatus, actions: readonly Action[]): readonly PlannedEvent[] {
+  return [
+    ...(status.conditions ?? []).flatMap((condition) => conditionEvents(former, condition)),
+    ...sizeEvents(former, status),
+    ...budgetEvents(former, status),
+    ...podEvents(former, status),
+    ...actions.flatMap(actionEvents),
+  ];
+}
+
+function tell(reason: keyof typeof EVENTS, note: string): PlannedEvent {
+  return { type: EVENTS[reason].type, reason, note };
+}
+
+/** A fault is told with the reason of its condition, by `Ready` alone where that one carries it too. */
+function conditionEvents(former: PoolConfigStatus | undefined, condition: Condition): readonly PlannedEvent[] {
+  const { type, status, reason, message } = condition;
+  if (type === 'Reconciling' || type === 'Stalled') return [];
+  const before = former?.conditions?.find((entry) => entry.type === type);
+  if (before?.status === status && before.reason === reason) return [];
+  const wasBad = before !== undefined && isBad(before);
+  if (isBad(condition)) return [{ type: 'Warning', reason: reason as EventReason, note: `${type}: ${message}` }];
+  if (type === 'Ready' && status === 'True') return [tell('ConfigProved', message)];
+  return wasBad && status !== 'Unknown' ? [tell('Recovered', `${type}: ${message}`)] : [];
+}
+
+function isBad({ type, status, reason }: Pick<Condition, 'type' | 'status' | 'reason'>): boolean {
+  return status === (type === 'PoolSaturated' ? 'True' : 'False') && reason !== 'Progressing';
+}
+
+function sizeEvents(former: PoolConfigStatus | undefined, status: PoolConfigStatus): readonly PlannedEvent[] {
+  return (status.databases ?? []).flatMap((database): readonly PlannedEvent[] => {
+    const before = former?.databases?.find((entry) => entry.name === database.name);
+    if (before?.size === database.size) return [];
+    const size = before === undefined ? `${database.size ?? 0}` : `${before.size ?? 0} → ${database.size ?? 0}`;
+    return [tell('SizeChanged', `${database.name}: ${size} server connections. ${database.reason ?? ''}`)];
+  });
+}
+
+function budgetEvents(former: PoolConfigStatus | undefined, { budget }: PoolConfigStatus): readonly PlannedEvent[] {
+  const before = former?.budget?.budget;
+  if (before === undefined || budget?.budget === undefined || before === budget.budget) return [];
+  return [tell('BudgetChanged', `${before} → ${budget.budget} connections for the fleet (${budget.source ?? 'declared'})`)];
+}
+
+function podEvents(former: PoolConfigStatus | undefined, status: PoolConfigStatus): readonly PlannedEvent[] {
+  const isNew = (pod: { uid?: string; state?: string }): boolean => former?.pods?.find((entry) => entry.uid === pod.uid)?.state !== pod.state;
+  return (status.pods ?? []).filter(isNew).flatMap((pod): readonly PlannedEvent[] => {
+    if (pod.state === 'Draining') return [tell('DrainStarted', `${pod.name} takes no new clients and waits for those it has to leave`)];
+    if (pod.state !== 'Gone') return [];
+    return [tell('OrphansCounted', `${pod.name} is gone; its connections stay set aside until PostgreSQL shows none of them`)];
+  });
+}
+
+function actionEvents(action: Action): readonly PlannedEvent[] {
+  switch (action.kind) {
+    case 'scaleReplicaSet':
+      return [tell('Scaled', `ReplicaSet ${action.name}: ${action.from} → ${action.to} (${action.why})`)];
+    case 'deleteReplicaSet':
+      return [tell('RolloutFinished', action.why)];
+    case 'deletePod':
+      return [tell('PodReplaced', action.why)];
+    case 'endDrain':
+      return [tell('DrainEnded', action.why)];
+    case 'applyChild':
+      return action.why.startsWith('rollout') ? [tell('RolloutStarted', action.why)] : [];
+    case 'createCredentials':
+    case 'patchPod':
+    case 'loadLive':
+    case 'shrinkPools':
+      return [];
+  }
+}

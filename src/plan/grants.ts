@@ -1,0 +1,165 @@
+// Lets the ledger decide which sizes may change now, and turns its answer into the next sizes of each pod.
+import { databasesOf } from '../api/poolconfig.ts';
+import type { Observation, PodFacts } from '../model/observation.ts';
+import type { Sizes } from '../model/pooler-model.ts';
+import type { PoolerView } from '../model/pooler-view.ts';
+import { stepLedger, type Cell, type GonePod, type LedgerInput, type LedgerStep } from './ledger.ts';
+import { loadedIni, type PodState } from './pod-state.ts';
+import type { SizingBasis } from './desired.ts';
+
+/** A second change within this time waits for the kubelet's relist, so one good change is quicker than two (measured). */
+export const CHANGE_INTERVAL_MS = 1_200;
+/** Without a monitor role nobody can see a lost pod's backends end; its share stays out of use for this long. */
+export const QUARANTINE_MS = 15_000;
+
+export type NextSizes = {
+  /** Databases of the basis that may have at least one connection now; a new database is absent until there is room for it. */
+  readonly sizes: Sizes;
+  /** Former sizes that must still be reckoned with; undefined when every shrink is verified. */
+  readonly unsettled: Sizes | undefined;
+};
+
+export type GrantStep = {
+  readonly ledger: LedgerStep;
+  /** What the ledger was asked, to ask it again about other floors. */
+  readonly asked: LedgerInput;
+  /** Keyed by pod uid; terminating pods have none. */
+  readonly next: ReadonlyMap<string, NextSizes>;
+};
+
+export type GrantInput = {
+  readonly observation: Observation;
+  readonly states: readonly PodState[];
+  readonly basis: SizingBasis;
+  /** Sizes in boot.ini as it is now; empty for databases it does not have. */
+  readonly bootFloors: Sizes;
+  /** Sizes that must stay free for each pod that may appear: the larger of boot.ini's now and those it is about to have. */
+  readonly floors: Sizes;
+  readonly targets: ReadonlyMap<string, Sizes>;
+  /** Grows are left out while some pod does not carry this leader's epoch yet. */
+  readonly mayGrow: boolean;
+};
+
+export function planGrants(input: GrantInput): GrantStep {
+  const { observation, states, basis } = input;
+  const declared = new Set(basis.databases.map((database) => database.name));
+  const cells = states.flatMap((state) => cellsOf(state, declared, input));
+  const leaving = new Map(states.map((state) => [state.pod.uid, leavingCells(state, declared)]));
+  const stillHeld = [...leaving.values()].flatMap((sizes) => Object.values(sizes)).reduce((sum, size) => sum + size, 0);
+  const asked: LedgerInput = {
+    budget: basis.budget - stillHeld,
+    cells,
+    targets: input.targets,
+    floors: input.floors,
+    extraPodsPossible: Math.max(0, 2 * basis.replicas - states.length),
+    gone: gonePods(observation),
+  };
+  const ledger = stepLedger(asked);
+  const next = new Map<string, NextSizes>();
+  for (const { pod, phase } of states) {
+    if (phase !== 'Terminating') next.set(pod.uid, nextSizes(pod, cells, ledger, leaving.get(pod.uid) ?? {}, input.mayGrow));
+  }
+  return { ledger, asked, next };
+}
+
+function nextSizes(pod: PodFacts, cells: readonly Cell[], ledger: LedgerStep, leaving: Sizes, mayGrow: boolean): NextSizes {
+  const sizes: Record<string, number> = {};
+  const unsettled: Record<string, number> = { ...leaving };
+  for (const cell of cells.filter((candidate) => candidate.pod === pod.uid)) {
+    const isThis = (other: { pod: string; database: string }): boolean => other.pod === cell.pod && other.database === cell.database;
+    const proposed = ledger.changes.find(isThis);
+    const change = proposed?.kind === 'grow' && !mayGrow ? undefined : proposed;
+    const size = change?.to ?? cell.granted;
+    if (size >= 1) sizes[cell.database] = size;
+    const standing = ledger.settled.some(isThis) ? 0 : (cell.unsettled ?? 0);
+    const reckonedWith = change === undefined ? standing : (change.unsettled ?? 0);
+    if (reckonedWith > size) unsettled[cell.database] = reckonedWith;
+  }
+  return { sizes, unsettled: Object.keys(unsettled).length === 0 ? undefined : unsettled };
+}
+
+function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInput): readonly Cell[] {
+  const { pod, reading, phase } = state;
+  const view = reading?.ok === true ? reading.view : undefined;
+  const { nowMs } = input.observation;
+  const justChanged = pod.grant !== undefined && nowMs - pod.grant.atMs < CHANGE_INTERVAL_MS;
+  const canChange = phase !== 'Terminating' && !justChanged && (view !== undefined || pod.grant === undefined);
+  return [...declared].map((database): Cell => {
+    const unsettled = pod.grant?.unsettled?.[database];
+    const booted = input.bootFloors[database] ?? 0;
+    // A pod that was never told anything starts at boot.ini's size, so that much is as good as in force.
+    const inForce = view !== undefined ? sizeInForce(view, database) : pod.grant === undefined ? booted : undefined;
+    const seenByPooler = view === undefined ? undefined : serversOf(view, database);
+    const seenByServer = backendsOf(input.observation, pod, database);
+    const restarted =
+      pod.container.restartCount > 0 && reading?.ok === true && pod.grant !== undefined && loadedIni(reading) !== pod.grant.ini;
+    return {
+      pod: pod.uid,
+      database,
+      // A pod without a grant boots at the floor; one with a grant that lacks the database has nothing of it yet.
+      granted: pod.grant === undefined ? booted : (pod.grant.sizes[database] ?? 0),
+      floor: booted,
+      canChange,
+      ...(restarted ? { poolerRestarted: true } : {}),
+      ...(inForce === undefined ? {} : { inForce }),
+      ...(seenByPooler === undefined ? {} : { seenByPooler }),
+      ...(seenByServer === undefined ? {} : { seenByServer }),
+      ...(unsettled === undefined ? {} : { unsettled }),
+    };
+  });
+}
+
+/** Databases that a pod still holds although they are no longer declared: database → connections it may still have. */
+function leavingCells(state: PodState, declared: ReadonlySet<string>): Sizes {
+  const { grant } = state.pod;
+  if (grant === undefined) return {};
+  const reading = state.reading;
+  const settled = reading?.ok === true && loadedIni(reading) === grant.ini;
+  const names = new Set([...Object.keys(grant.sizes), ...Object.keys(grant.unsettled ?? {})]);
+  const held: Record<string, number> = {};
+  for (const name of names) {
+    if (declared.has(name)) continue;
+    if (settled && grant.sizes[name] === undefined && serversOf(reading.view, name) === 0) continue;
+    held[name] = Math.max(grant.sizes[name] ?? 0, grant.unsettled?.[name] ?? 0);
+  }
+  return held;
+}
+
+function sizeInForce(view: PoolerView, database: string): number {
+  const row = view.databases.find((candidate) => candidate.name === database);
+  return row === undefined ? 0 : Math.max(row.poolSize, row.maxConnections);
+}
+
+export function serversOf(view: PoolerView, database: string): number {
+  return view.pools.filter((pool) => pool.database === database).reduce((sum, pool) => sum + pool.servers, 0);
+}
+
+/** PostgreSQL's own count for one pod and database; undefined where it can't be told apart (no monitor, or two names for one database). */
+function backendsOf(observation: Observation, pod: PodFacts, database: string): number | undefined {
+  const { server } = observation;
+  if (server?.reachable !== true || !server.seesOthers || pod.ip === undefined) return undefined;
+  const databases = databasesOf(observation.pool);
+  const entry = databases.find((candidate) => candidate.name === database);
+  const aliases = databases.filter((candidate) => candidate.database === entry?.database);
+  if (entry === undefined || aliases.length > 1) return undefined;
+  return server.backends
+    .filter((group) => group.clientAddress === pod.ip && group.database === entry.database)
+    .reduce((sum, group) => sum + group.count, 0);
+}
+
+/** Pods that status still names but that exist no more: their backends may outlive them. */
+function gonePods(observation: Observation): readonly GonePod[] {
+  const present = new Set(observation.pods.map((pod) => pod.uid));
+  const presentIps = new Set(observation.pods.map((pod) => pod.ip));
+  const { server } = observation;
+  return (observation.pool.status?.pods ?? [])
+    .filter((entry) => !present.has(entry.uid ?? ''))
+    .map((entry) => {
+      const pod = entry.uid ?? entry.name;
+      const size = (entry.sizes ?? []).reduce((sum, cell) => sum + cell.size, 0);
+      if (server?.reachable !== true || !server.seesOthers) return { pod, quarantine: size };
+      const seen = server.backends.filter((group) => group.clientAddress === entry.ip).reduce((sum, group) => sum + group.count, 0);
+      // An address that a new pod already has says nothing about the old one any more.
+      return { pod, seenByServer: presentIps.has(entry.ip) ? 0 : seen };
+    });
+}

@@ -1,0 +1,146 @@
+// Tells each pod its live.ini: which model, which sizes, and what is to be done until it is proved to run them.
+import { ANNOTATION, PLACE } from '../model/names.ts';
+import type { Grant } from '../model/grant.ts';
+import type { Observation, PodFacts } from '../model/observation.ts';
+import type { Action } from '../model/plan.ts';
+import type { Sizes } from '../model/pooler-model.ts';
+import { canonicalJson } from '../model/canonical.ts';
+import { renderIni } from '../render/ini.ts';
+import type { Choice } from './canary.ts';
+import { CHANGE_INTERVAL_MS, serversOf, type NextSizes } from './grants.ts';
+import { loadedIni, type PodState } from './pod-state.ts';
+
+/** An annotation is projected in 0.1–0.4 s; about one in 170 gets lost in the kubelet until something else changes (measured). */
+const POKE_AFTER_MS = 1_500;
+/** A new file in the Secret needs this long before an annotation may name it. */
+const SECRET_LEAD_MS = 300;
+
+export type PodConfigInput = {
+  readonly observation: Observation;
+  readonly states: readonly PodState[];
+  readonly choice: Choice;
+  readonly next: ReadonlyMap<string, NextSizes>;
+  /** Hash of boot.ini as the ConfigMap has it: a pod whose nonce lacks it has not been poked since it changed. */
+  readonly bootHash: string;
+  /** Files of the mounted Secret, as stored → when they were written (ms). */
+  readonly storedFiles: ReadonlySet<string>;
+  readonly filesWrittenAtMs: number;
+};
+
+export function planPodConfigs(input: PodConfigInput): readonly Action[] {
+  return input.states.filter((state) => state.phase !== 'Terminating').flatMap((state) => configure(state, input) ?? follow(state, input));
+}
+
+/** The patch that brings a pod's annotations to what they should be; undefined when they are. */
+function configure(state: PodState, input: PodConfigInput): readonly Action[] | undefined {
+  const { pod } = state;
+  const { nowMs, epoch } = input.observation;
+  const wanted = wantedGrant(state, input);
+  if (wanted === undefined) return undefined;
+  const { grant, text } = wanted;
+  const annotations: Record<string, string> = {};
+  if (pod.grant === undefined || recordOf(pod.grant) !== recordOf(grant)) annotations[ANNOTATION.grant] = canonicalJson(grant);
+  if (pod.live !== text) {
+    if (pod.grant !== undefined && nowMs - pod.grant.atMs < CHANGE_INTERVAL_MS) return [];
+    annotations[ANNOTATION.live] = text;
+    annotations[ANNOTATION.grant] = canonicalJson({ ...grant, atMs: nowMs });
+  }
+  if (Object.keys(annotations).length === 0) return undefined;
+  if (pod.nonce?.startsWith(input.bootHash) !== true) annotations[ANNOTATION.nonce] = input.bootHash;
+  return [patch(pod, annotations, explain(pod, grant, epoch))];
+}
+
+/** What the pod should carry; undefined while there is no room for all its databases, or a file it would name is not there yet. */
+function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; text: string } | undefined {
+  const { pod } = state;
+  const next = input.next.get(pod.uid);
+  if (next === undefined) return undefined;
+  const { model, modelHash } = input.choice.modelFor(state);
+  const sizes: Sizes = Object.fromEntries(
+    model.databases.flatMap(({ name }) => {
+      const size = next.sizes[name];
+      return size === undefined ? [] : [[name, size] as const];
+    }),
+  );
+  if (Object.keys(sizes).length < model.databases.length) return undefined;
+  const files = [model.userlistFile, ...(model.serverTls.caFile === undefined ? [] : [model.serverTls.caFile])];
+  const projected = pod.grant === undefined || input.observation.nowMs - input.filesWrittenAtMs >= SECRET_LEAD_MS;
+  if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash)) return undefined;
+  const ini = renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder });
+  const grant: Grant = {
+    sizes,
+    ...(next.unsettled === undefined ? {} : { unsettled: next.unsettled }),
+    model: modelHash,
+    ini: ini.hash,
+    epoch: input.observation.epoch,
+    atMs: pod.grant?.atMs ?? input.observation.nowMs,
+  };
+  return { grant, text: ini.text };
+}
+
+/** With the annotations right: load what is not in force, poke what does not arrive, bring busy pools down. */
+function follow(state: PodState, input: PodConfigInput): readonly Action[] {
+  const { pod, reading, unproved } = state;
+  const { nowMs } = input.observation;
+  if (pod.nonce?.startsWith(input.bootHash) !== true) {
+    return [patch(pod, { [ANNOTATION.nonce]: input.bootHash }, `${pod.name}: have the kubelet project the new boot.ini`)];
+  }
+  if (pod.grant === undefined || reading?.ok !== true) return [];
+  const { grant } = pod;
+  const actions: Action[] = [];
+  const behind = unproved?.kind === 'notLoaded' || unproved?.kind === 'mismatch' || unproved?.kind === 'userlist' || unproved?.kind === 'refused';
+  if (behind) {
+    const pokedAtMs = Number(pod.nonce.split('.')[1] ?? 0);
+    if (nowMs - Math.max(grant.atMs, pokedAtMs, pod.container.startedAtMs ?? 0) > POKE_AFTER_MS) {
+      actions.push(patch(pod, { [ANNOTATION.nonce]: `${input.bootHash}.${nowMs}` }, `${pod.name}: live.ini not in force yet, poke the kubelet`));
+    }
+    if (!mayTakeShareBack(state, input.observation)) return actions;
+    actions.push({ kind: 'loadLive', pod: pod.name, uid: pod.uid, ini: grant.ini, why: `${pod.name}: load live.ini ${grant.ini} and read it back` });
+  }
+  const { unsettled } = grant;
+  if (unsettled !== undefined && loadedIni(reading) === grant.ini) {
+    const busy = Object.keys(unsettled).filter((database) => serversOf(reading.view, database) > (grant.sizes[database] ?? 0) && grant.sizes[database] !== undefined);
+    if (busy.length > 0) {
+      const pick = (sizes: Sizes): Sizes => Object.fromEntries(busy.map((database) => [database, sizes[database] ?? 1]));
+      actions.push({
+        kind: 'shrinkPools',
+        pod: pod.name,
+        uid: pod.uid,
+        from: pick(unsettled),
+        to: pick(grant.sizes),
+        why: `${pod.name}: ${busy.join(', ')} still above the lowered size, drain by lifetime`,
+      });
+    }
+  }
+  return actions;
+}
+
+/** A container that died leaves backends behind for a while; until they are gone its pod stays at the floor, or both would add up. */
+function mayTakeShareBack({ pod, reading }: PodState, observation: Observation): boolean {
+  if (reading?.ok !== true || pod.container.restartCount === 0) return true;
+  const { server } = observation;
+  const startedAtMs = pod.container.startedAtMs ?? observation.nowMs;
+  if (server?.reachable !== true || !server.seesOthers) return observation.nowMs - startedAtMs > 3_000;
+  const backends = server.backends.filter((group) => group.clientAddress === pod.ip).reduce((sum, group) => sum + group.count, 0);
+  const own = reading.view.pools.reduce((sum, pool) => sum + pool.servers, 0);
+  return backends <= own || loadedIni(reading) === pod.grant?.ini;
+}
+
+/** The grant without its time: a time alone is no reason to write. */
+function recordOf(grant: Grant): string {
+  return canonicalJson({ ...grant, atMs: 0 });
+}
+
+function patch(pod: PodFacts, annotations: Record<string, string>, why: string): Action {
+  return { kind: 'patchPod', name: pod.name, resourceVersion: pod.resourceVersion, annotations, why };
+}
+
+function explain(pod: PodFacts, grant: Grant, epoch: number): string {
+  const list = (sizes: Sizes | undefined): string =>
+    Object.entries(sizes ?? {})
+      .map(([database, size]) => `${database}=${size}`)
+      .join(' ');
+  const former = pod.grant === undefined ? 'first grant' : `was ${list(pod.grant.sizes)}`;
+  const open = grant.unsettled === undefined ? '' : `, not settled ${list(grant.unsettled)}`;
+  return `${pod.name}: ${list(grant.sizes)} (${former}${open}), model ${grant.model}, epoch ${epoch}`;
+}

@@ -1,0 +1,87 @@
+// What one pod is doing and what it is proved to run: the reading of a pod that all later steps share.
+import type { Observation, PodFacts, PoolerReading } from '../model/observation.ts';
+import type { PoolerModel, RenderedIni } from '../model/pooler-model.ts';
+import { PLACE } from '../model/names.ts';
+import { renderIni } from '../render/ini.ts';
+import { compareReadBack, type Mismatch } from '../render/read-back.ts';
+
+export type PodPhase = 'Starting' | 'Serving' | 'Draining' | 'Terminating';
+
+/** Why a pod is not proved, most basic first. */
+export type Unproved =
+  | { readonly kind: 'noGrant' }
+  | { readonly kind: 'unreachable' }
+  | { readonly kind: 'notLoaded' }
+  | { readonly kind: 'refused'; readonly message: string }
+  | { readonly kind: 'mismatch'; readonly mismatches: readonly Mismatch[] }
+  | { readonly kind: 'userlist' }
+  | { readonly kind: 'server'; readonly proof: string };
+
+export type PodState = {
+  readonly pod: PodFacts;
+  readonly reading: PoolerReading | undefined;
+  readonly phase: PodPhase;
+  /** Hash of the model it is proved to run; undefined while unproved. */
+  readonly provedModel: string | undefined;
+  readonly unproved: Unproved | undefined;
+  /** Clients other than our own consoles; undefined while the pod can't be asked. */
+  readonly clients: number | undefined;
+};
+
+export type KnownModels = ReadonlyMap<string, PoolerModel>;
+
+export function podStates(observation: Observation, models: KnownModels): readonly PodState[] {
+  return [...observation.pods]
+    .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.name < b.name ? -1 : 1))
+    .map((pod) => podState(pod, observation.poolers.get(pod.uid), models));
+}
+
+function podState(pod: PodFacts, reading: PoolerReading | undefined, models: KnownModels): PodState {
+  const unproved = whyUnproved(pod, reading, models);
+  return {
+    pod,
+    reading,
+    phase: phaseOf(pod),
+    provedModel: unproved === undefined ? pod.grant?.model : undefined,
+    unproved,
+    clients: reading?.ok === true ? reading.view.clients : undefined,
+  };
+}
+
+function phaseOf(pod: PodFacts): PodPhase {
+  if (pod.terminatingSinceMs !== undefined || pod.finished) return 'Terminating';
+  if (pod.drain !== undefined) return 'Draining';
+  return pod.ready ? 'Serving' : 'Starting';
+}
+
+function whyUnproved(
+  pod: PodFacts,
+  reading: PoolerReading | undefined,
+  models: KnownModels,
+): Unproved | undefined {
+  const { grant } = pod;
+  if (grant === undefined) return { kind: 'noGrant' };
+  if (reading?.ok !== true) return { kind: 'unreachable' };
+  if (reading.refusal?.ini === grant.ini) return { kind: 'refused', message: reading.refusal.message };
+  if (loadedIni(reading) !== grant.ini) return { kind: 'notLoaded' };
+  const expected = expectedIni(pod, models);
+  if (expected === undefined) return { kind: 'notLoaded' };
+  // A drain by lifetime lowers server_lifetime for a moment; the record of the shrink says that it is under way.
+  const mismatches = compareReadBack(expected, reading.view, { drainingByLifetime: grant.unsettled !== undefined });
+  if (mismatches.length > 0) return { kind: 'mismatch', mismatches };
+  if (!reading.userlistProved) return { kind: 'userlist' };
+  return reading.serverProof === 'proved' ? undefined : { kind: 'server', proof: reading.serverProof };
+}
+
+/** The hash that the running PgBouncer shows: of its live.ini, or of boot.ini after a container start. */
+export function loadedIni(reading: PoolerReading & { ok: true }): string | undefined {
+  return reading.view.config.get('syslog_ident');
+}
+
+/** What the pod's live.ini must read back as; undefined when its model is no longer known (it is then written anew). */
+function expectedIni(pod: PodFacts, models: KnownModels): RenderedIni | undefined {
+  const model = pod.grant === undefined ? undefined : models.get(pod.grant.model);
+  if (model === undefined || pod.grant === undefined) return undefined;
+  const expected = renderIni(model, pod.grant.sizes, { secretsFolder: PLACE.secretsFolder });
+  return expected.hash === pod.grant.ini ? expected : undefined;
+}

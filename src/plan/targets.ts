@@ -1,0 +1,47 @@
+// How much each pod should have in the end: the fleet's sizes split over the pods that stay, floors for surge pods, clients' need for those that go.
+import type { Sizes } from '../model/pooler-model.ts';
+import { sizeFleet, type FleetSizes } from '../sizing/size-fleet.ts';
+import type { SizingBasis } from './desired.ts';
+import type { PodState } from './pod-state.ts';
+
+export type Targets = {
+  readonly fleet: FleetSizes;
+  readonly perPod: ReadonlyMap<string, Sizes>;
+};
+
+/** Pods that hold a share: those that stay, oldest first, at most as many as wanted. The rest of the staying ones are surge. */
+export function shareHolders(states: readonly PodState[], replicas: number): readonly PodState[] {
+  return states.filter((state) => state.phase === 'Serving' || state.phase === 'Starting').slice(0, replicas);
+}
+
+export function sizePods(basis: SizingBasis, states: readonly PodState[]): Targets {
+  const holders = shareHolders(states, basis.replicas);
+  const fleet = sizeFleet({
+    budget: basis.budget,
+    wanted: basis.replicas,
+    pods: holders.map(({ pod }) => ({ name: pod.uid, ...(pod.grant === undefined ? {} : { sizes: pod.grant.sizes }) })),
+    databases: basis.databases,
+    demand: basis.demand,
+  });
+  const perPod = new Map<string, Sizes>();
+  if (!fleet.feasible) return { fleet, perPod };
+  for (const state of states) {
+    const share = fleet.perPod.get(state.pod.uid);
+    perPod.set(state.pod.uid, share ?? (state.phase === 'Draining' ? neededByClients(state, fleet.floors) : fleet.floors));
+  }
+  return { fleet, perPod };
+}
+
+/** A draining pod gives up its share in step with its clients: a server more than clients can never be busy, and it never grows again. */
+function neededByClients(state: PodState, floors: Sizes): Sizes {
+  const granted = state.pod.grant?.sizes ?? floors;
+  const reading = state.reading;
+  if (reading?.ok !== true) return granted;
+  const clientsOf = new Map<string, number>();
+  for (const pool of reading.view.pools) {
+    clientsOf.set(pool.database, (clientsOf.get(pool.database) ?? 0) + pool.clientsActive + pool.clientsWaiting);
+  }
+  return Object.fromEntries(
+    Object.entries(granted).map(([database, size]) => [database, Math.max(1, Math.min(size, clientsOf.get(database) ?? 0))]),
+  );
+}

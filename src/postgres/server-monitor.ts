@@ -1,0 +1,135 @@
+// Watches one PostgreSQL through the monitor role: what it allows, and who holds its connections.
+import type { SecretText } from '../model/secret-text.ts';
+import type { BackendGroup, ServerView } from '../model/server-view.ts';
+import { foreignAddressesOnly } from './address-guard.ts';
+import type { AddressGuard } from './address-guard.ts';
+import { serverFaultOf } from './fault.ts';
+import { tlsOptionsOf } from './server-tls.ts';
+import type { ServerTls } from './server-tls.ts';
+import { WireClient } from './wire-client.ts';
+
+export type ServerMonitorOptions = {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: ServerTls;
+  readonly user: string;
+  readonly password: SecretText;
+  readonly database: string;
+  readonly connectTimeoutMs?: number;
+  readonly queryTimeoutMs?: number;
+  /** Which addresses may be connected to; default: none of this machine or its node. */
+  readonly guard?: AddressGuard;
+};
+
+/** The oldest version whose settings and views are the ones read here (13). */
+const OLDEST_VERSION_NUMBER = 130_000;
+
+/** reserved_connections came with 16. Seeing the rows of others needs the privileges of pg_read_all_stats, which pg_monitor includes. */
+const LIMITS = `
+  select pg_catalog.current_setting('server_version_num') as version_number,
+         pg_catalog.current_setting('max_connections') as max_connections,
+         pg_catalog.current_setting('superuser_reserved_connections') as superuser_reserved,
+         coalesce(pg_catalog.current_setting('reserved_connections', true), '0') as reserved,
+         pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')::int as sees_others`;
+
+const BACKENDS = `
+  select pg_catalog.host(client_addr) as client_address, usename as user_name, datname as database_name, count(*) as backends
+  from pg_catalog.pg_stat_activity
+  where backend_type = 'client backend' and pid <> pg_catalog.pg_backend_pid()
+  group by client_addr, usename, datname`;
+
+/** Keeps one connection; a lost one is replaced by the next observation. One observation at a time. */
+export class ServerMonitor {
+  readonly #options: ServerMonitorOptions;
+  readonly #connectTimeoutMs: number;
+  readonly #queryTimeoutMs: number;
+  #wire: WireClient | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ServerMonitorOptions) {
+    this.#options = options;
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? 3000;
+    this.#queryTimeoutMs = options.queryTimeoutMs ?? 3000;
+  }
+
+  /** Never rejects for a fault of the server, which is a result; rejects with the signal's reason. */
+  async observe(signal?: AbortSignal): Promise<ServerView> {
+    const turn = this.#tail.then(async () => {
+      signal?.throwIfAborted();
+      const kept = this.#wire?.alive === true;
+      try {
+        return await this.#read(signal);
+      } catch (error) {
+        signal?.throwIfAborted();
+        const fault = serverFaultOf(error);
+        // A kept connection may have died unnoticed, for example with a server that restarted.
+        if (kept && this.#wire?.alive !== true && fault === 'ServerUnreachable') {
+          return this.#readAfresh(signal);
+        }
+        return { reachable: false, fault } as const;
+      }
+    });
+    this.#tail = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    await this.#tail;
+    await this.#wire?.close();
+    this.#wire = undefined;
+  }
+
+  async #readAfresh(signal: AbortSignal | undefined): Promise<ServerView> {
+    try {
+      return await this.#read(signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      return { reachable: false, fault: serverFaultOf(error) };
+    }
+  }
+
+  async #read(signal: AbortSignal | undefined): Promise<ServerView> {
+    const wire = await this.#connected(signal);
+    const ask = async (sql: string) => (await wire.query(sql, this.#queryTimeoutMs, 'reading the server', signal)).rows;
+    const row = (await ask(LIMITS))[0] ?? {};
+    const limits = {
+      versionNumber: Number(row['version_number']),
+      maxConnections: Number(row['max_connections']),
+      superuserReserved: Number(row['superuser_reserved']),
+      reserved: Number(row['reserved']),
+    };
+    if (limits.versionNumber < OLDEST_VERSION_NUMBER) {
+      return { reachable: false, fault: 'VersionTooOld' };
+    }
+    const backends = (await ask(BACKENDS)).map(backendGroupOf);
+    return { reachable: true, limits, seesOthers: row['sees_others'] === '1', backends };
+  }
+
+  async #connected(signal: AbortSignal | undefined): Promise<WireClient> {
+    if (this.#wire?.alive === true) {
+      return this.#wire;
+    }
+    const { host, port, tls, user, password, database, guard } = this.#options;
+    const target = { host, port, user, password, database, applicationName: 'poolsmith-monitor' };
+    this.#wire = await WireClient.open(
+      { ...target, tls: tlsOptionsOf(tls), guard: guard ?? foreignAddressesOnly },
+      this.#connectTimeoutMs,
+      signal,
+    );
+    return this.#wire;
+  }
+}
+
+function backendGroupOf(row: Readonly<Record<string, unknown>>): BackendGroup {
+  const text = (column: string): string => {
+    const value = row[column];
+    return typeof value === 'string' ? value : '';
+  };
+  const address = row['client_address'];
+  return {
+    clientAddress: typeof address === 'string' ? address : undefined,
+    user: text('user_name'),
+    database: text('database_name'),
+    count: Number(row['backends']),
+  };
+}

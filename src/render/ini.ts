@@ -1,0 +1,125 @@
+// Writes the configuration of one PgBouncer, boot.ini or live.ini, together with all that must read back equal.
+import { createHash } from 'node:crypto';
+import { POOLER_PORT } from '../model/names.ts';
+import type { PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
+import { ADMIN_USER, PROOF_USER } from '../model/reserved-names.ts';
+import { LIMIT_SETTINGS, LISTEN_SETTINGS, type FixedSetting } from '../model/settings/defaults.ts';
+import { SETTINGS } from '../model/settings/table.ts';
+import { parameterText } from '../model/settings/validate.ts';
+import { renderDatabase } from './database-line.ts';
+import { RenderError } from './render-error.ts';
+
+export type IniPlace = {
+  /** Where the mounted Secret is in the pod. */
+  readonly secretsFolder: string;
+  /** Only a PgBouncer outside of a pod listens anywhere else than on all addresses and port 6432. */
+  readonly listen?: { readonly address: string; readonly port: number };
+};
+
+type Line = readonly [name: string, text: string];
+
+/**
+ * The same model, sizes and place give the same bytes. `[databases]` comes first: its lines survive a refused line below
+ * them. In `[pgbouncer]` a refused line resets all that stands below it, so logins and encryption stand high.
+ * @throws RenderError when something can't be written so that PgBouncer reads exactly that.
+ */
+export function renderIni(model: PoolerModel, sizes: Sizes, place: IniPlace): RenderedIni {
+  const entries = model.databases.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const twice = entries.find((entry, index) => entry.name === entries[index + 1]?.name);
+  if (twice !== undefined) {
+    throw new RenderError(
+      `databases[${JSON.stringify(twice.name)}]`,
+      'it is there twice, and PgBouncer would take the last',
+    );
+  }
+  const databases = entries.map((entry) =>
+    renderDatabase(entry, Object.hasOwn(sizes, entry.name) ? sizes[entry.name] : undefined),
+  );
+  const lines: readonly Line[] = [
+    ...listenLines(place),
+    ...loginLines(model, place),
+    ...encryptionLines(model, place),
+    ...LIMIT_SETTINGS.map(lineOf),
+    ...settingLines(model),
+  ];
+  const body = [
+    '[databases]',
+    ...databases.map(({ line }) => line),
+    '',
+    '[pgbouncer]',
+    ...lines.map(([name, text]) => `${name} = ${text}`),
+    '',
+  ].join('\n');
+  const hash = createHash('sha256').update(body).digest('hex').slice(0, 16);
+  return {
+    text: `${body}syslog_ident = ${hash}\n`,
+    hash,
+    config: new Map([...lines, ['syslog_ident', hash]]),
+    databases: databases.map(({ expected }) => expected),
+  };
+}
+
+function listenLines(place: IniPlace): readonly Line[] {
+  const { address, port } = place.listen ?? { address: '*', port: POOLER_PORT };
+  return [['listen_addr', address], ['listen_port', String(port)], ...LISTEN_SETTINGS.map(lineOf)];
+}
+
+function loginLines(model: PoolerModel, place: IniPlace): readonly Line[] {
+  return [
+    ['admin_users', ADMIN_USER],
+    ['stats_users', PROOF_USER],
+    ['auth_type', 'scram-sha-256'],
+    ['auth_file', secretPath(place, model.userlistFile, 'userlistFile')],
+  ];
+}
+
+function encryptionLines(model: PoolerModel, place: IniPlace): readonly Line[] {
+  const { mode, caFile } = model.serverTls;
+  if (caFile === undefined && (mode === 'verify-ca' || mode === 'verify-full')) {
+    throw new RenderError(
+      'serverTls.caFile',
+      `it is missing, and with mode ${mode} every login to the server would fail`,
+    );
+  }
+  return [
+    ['client_tls_sslmode', 'disable'],
+    // Not read while TLS is off. With TLS on and no file here PgBouncer exits at its start unless the image has a CA bundle.
+    ['client_tls_ca_file', ''],
+    ['server_tls_sslmode', mode],
+    ['server_tls_ca_file', caFile === undefined ? '' : secretPath(place, caFile, 'serverTls.caFile')],
+    ['server_tls_protocols', 'secure'],
+  ];
+}
+
+function secretPath(place: IniPlace, file: string, field: string): string {
+  if (!/^\/[A-Za-z0-9._/-]*$/.test(place.secretsFolder)) {
+    throw new RenderError(
+      'secretsFolder',
+      'it must be an absolute path of letters, digits, dots, dashes and underscores',
+    );
+  }
+  if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(file)) {
+    throw new RenderError(field, 'it must be a file name of letters, digits, dots, dashes and underscores');
+  }
+  return `${place.secretsFolder}/${file}`;
+}
+
+/** Checked once more: a model can come from a record that an older or newer operator wrote. */
+function settingLines(model: PoolerModel): readonly Line[] {
+  return Object.entries(model.settings)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, text]) => {
+      const setting = SETTINGS.get(name);
+      const field = `settings[${JSON.stringify(name.toWellFormed())}]`;
+      if (setting?.owner !== 'user') throw new RenderError(field, 'it is not a setting that users may set');
+      try {
+        return [name, parameterText(setting, text)] as const;
+      } catch (error) {
+        throw error instanceof RangeError ? new RenderError(field, error.message) : error;
+      }
+    });
+}
+
+function lineOf({ name, text }: FixedSetting): Line {
+  return [name, text];
+}

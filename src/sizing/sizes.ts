@@ -1,0 +1,12 @@
+// Reading sizes by database name, where a name may be anything a user writes.
+import type { Sizes } from '../model/pooler-model.ts';
+
+/** The size written for a database; undefined where none is. A database may be called `constructor`: only own keys count. */
+export function sizeOf(sizes: Sizes | undefined, database: string): number | undefined {
+  return sizes !== undefined && Object.hasOwn(sizes, database) ? sizes[database] : undefined;
+}
+
+/** Connections over all databases. */
+export function sumOf(sizes: Sizes): number {
+  return Object.values(sizes).reduce((sum, size) => sum + size, 0);
+}
