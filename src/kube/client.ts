@@ -221,19 +221,16 @@ export class KubeClient {
     return (await this.#write(call, options)) as T & LiveObject;
   }
 
-  /** JSON merge patch. With `resourceVersion` (or `uid`) the object must still be that one, else it is a `conflict`. */
+  /** JSON merge patch. With `resourceVersion` the object must still be of that version, else it is a `conflict`. */
   async mergePatch<T extends LiveObject>(
     resource: Resource<T>,
     namespace: string | undefined,
     name: string,
     patch: Readonly<Record<string, unknown>>,
-    options: WriteOptions & { readonly resourceVersion?: string; readonly uid?: string } = {},
+    options: WriteOptions & { readonly resourceVersion?: string } = {},
   ): Promise<T> {
-    const { resourceVersion, uid } = options;
-    const precondition = {
-      ...(resourceVersion === undefined ? {} : { resourceVersion }),
-      ...(uid === undefined ? {} : { uid }),
-    };
+    const { resourceVersion } = options;
+    const precondition = resourceVersion === undefined ? {} : { resourceVersion };
     const body = { ...patch, metadata: { ...(patch['metadata'] as object | undefined), ...precondition } };
     const path = resourcePath(resource, namespace, name, options.subresource);
     const patching = { verb: 'patch', resource: resource.plural, contentType: MERGE_PATCH } as const;

@@ -51,7 +51,8 @@ const RELEASE_LIMIT_MS = 3_000;
  * restarted process retakes the Lease of its own identity, so that its former self's writes are told apart. A Lease that
  * somebody deleted is created anew with the number of seconds since 2025, which no count of terms (one per 2 s at most)
  * catches up with; only a wall clock set back by more than the Lease's age could break that, and fencing by the pods'
- * stamps does not depend on it.
+ * stamps does not depend on it. A candidate that has just started and finds no Lease can't know that one was deleted: then
+ * two may lead until the former leader's next renewal, and the pods' resourceVersions are the fence.
  */
 export class LeaderElector {
   readonly #options: LeaderElectorOptions;
@@ -177,25 +178,30 @@ export class LeaderElector {
   }
 
   async #tryToTake(): Promise<void> {
-    const { clock, identity } = this.#options;
+    const { clock } = this.#options;
     const lease = await this.#read();
     // Before the write, so that our own deadline starts no later than the others' count of our silence.
     const startedMs = clock.monotonicMs();
+    if (this.#mayBeHeldByAnother(startedMs)) {
+      return;
+    }
     if (lease === undefined) {
       const epoch = Math.max(this.#highestEpoch + 1, Math.floor((clock.now() - EPOCH_ZERO_MS) / 1000));
       this.#observe(await this.#createLease(epoch));
       this.#begin(epoch, startedMs);
       return;
     }
-    const holder = lease.spec?.holderIdentity ?? '';
-    const durationMs = (lease.spec?.leaseDurationSeconds ?? 0) * 1000;
-    const sinceMs = this.#observed?.sinceMs ?? startedMs;
-    if (holder !== '' && holder !== identity && startedMs - sinceMs < Math.max(durationMs, this.#leaseDurationMs)) {
-      return;
-    }
     const epoch = this.#highestEpoch + 1;
     this.#observe(await this.#write(lease, epoch, microTime(clock.now())));
     this.#begin(epoch, startedMs);
+  }
+
+  /** By the Lease as last seen: one that was deleted meanwhile still protects the holder it named, who may not know yet. */
+  #mayBeHeldByAnother(nowMs: number): boolean {
+    const { lease, sinceMs = 0 } = this.#observed ?? {};
+    const { holderIdentity = '', leaseDurationSeconds = 0 } = lease?.spec ?? {};
+    const durationMs = Math.max(leaseDurationSeconds * 1000, this.#leaseDurationMs);
+    return holderIdentity !== '' && holderIdentity !== this.#options.identity && nowMs - sinceMs < durationMs;
   }
 
   #begin(epoch: number, startedMs: number): void {
@@ -253,9 +259,7 @@ export class LeaderElector {
   async #read(timeoutMs = MAX_CALL_MS): Promise<Lease | undefined> {
     const { client, namespace, name } = this.#options;
     const lease = await client.find(RESOURCES.Lease, namespace, name, { timeoutMs, unlimited: true });
-    if (lease === undefined) {
-      this.#observed = undefined;
-    } else {
+    if (lease !== undefined) {
       this.#observe(lease);
     }
     return lease;

@@ -143,7 +143,10 @@ export class AdminConsole {
    * Stops handing out servers of a database and waits until none is in use, at most `timeoutMs` (default: the command time-out). Also after a
    * time-out the database stays paused: `resume` it, or go on waiting by `pools`.
    */
-  async pause(database: string, timing: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
+  async pause(
+    database: string,
+    timing: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
     const statement = databaseStatement('PAUSE', database);
     await this.#turn(timing.signal, async (ask) => {
       // After a WAIT_CLOSE in the life of the process PAUSE answers at once with that tag, whatever still runs (bug in 1.24–1.26).
@@ -166,7 +169,11 @@ export class AdminConsole {
         await ask(statement);
         return true;
       } catch (error) {
-        if (error instanceof AdminError && error.kind === 'refused' && /client not found|invalid client pointer/.test(error.message)) {
+        if (
+          error instanceof AdminError &&
+          error.kind === 'refused' &&
+          /client not found|invalid client pointer/.test(error.message)
+        ) {
           return false;
         }
         throw error;
@@ -239,7 +246,11 @@ export class AdminConsole {
     }
     const { address, user, password } = this.#options;
     try {
-      this.#wire = await openSession({ address, user, password, database: CONSOLE_DATABASE }, this.#connectTimeoutMs, signal);
+      this.#wire = await openSession(
+        { address, user, password, database: CONSOLE_DATABASE },
+        this.#connectTimeoutMs,
+        signal,
+      );
       return this.#wire;
     } catch (error) {
       signal?.throwIfAborted();
@@ -248,7 +259,10 @@ export class AdminConsole {
   }
 }
 
-type Ask = (statement: string, how?: { readonly timeoutMs?: number; readonly evenIfAborted?: boolean }) => Promise<WireAnswer>;
+type Ask = (
+  statement: string,
+  how?: { readonly timeoutMs?: number; readonly evenIfAborted?: boolean },
+) => Promise<WireAnswer>;
 type Rows = (statement: string) => Promise<readonly ShowRow[]>;
 
 /** The cap keeps pools that have a server from launching another; RELOAD puts the file's own cap back. */

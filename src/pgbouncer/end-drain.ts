@@ -18,6 +18,7 @@ const POLL_MS = 20;
 /** A PAUSE of a quiet database answers at once; a busy one's is in force too, though its answer is still to come. */
 const PAUSE_ANSWER_MS = 50;
 const PAUSES_AT_ONCE = 8;
+const LOGINS_MS = 500;
 const CLOSING_MS = 5000;
 
 /**
@@ -29,6 +30,7 @@ export async function endDrain(console: AdminConsole, drain: EndDrain): Promise<
   const started = performance.now();
   const { databases, deadlineMs, signal } = drain;
   let quiet = false;
+  const formerCap = await holdLogins(console, signal);
   try {
     await pauseAll(console, databases, signal);
     let activeServers = await openServers(console, databases, signal);
@@ -49,8 +51,29 @@ export async function endDrain(console: AdminConsole, drain: EndDrain): Promise<
   } finally {
     if (!quiet) {
       await resumeAll(console, databases);
+      await console.set('max_user_connections', formerCap);
     }
   }
+}
+
+/**
+ * PAUSE drops server logins that are under way, and after a RESUME PgBouncer would fail clients for that until server_login_retry is over. The
+ * cap keeps pools that have a server from launching another. Returns the former cap.
+ */
+async function holdLogins(console: AdminConsole, signal: AbortSignal | undefined): Promise<string> {
+  const former = (await console.read(signal)).config.get('max_user_connections') ?? '0';
+  await console.set('max_user_connections', '1', signal);
+  const deadline = performance.now() + LOGINS_MS;
+  try {
+    while ((await console.pools(signal)).some(({ serversLogin }) => serversLogin > 0) && performance.now() < deadline) {
+      await delay(POLL_MS / 4, undefined, signal === undefined ? {} : { signal });
+    }
+  } catch (error) {
+    await console.set('max_user_connections', former);
+    signal?.throwIfAborted();
+    throw error;
+  }
+  return former;
 }
 
 /** On consoles of their own, because a PAUSE that waits blocks its console. It stays in force when that console goes. */
@@ -60,7 +83,9 @@ async function pauseAll(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   for (let start = 0; start < databases.length; start += PAUSES_AT_ONCE) {
-    await Promise.all(databases.slice(start, start + PAUSES_AT_ONCE).map((database) => pauseOne(console, database, signal)));
+    await Promise.all(
+      databases.slice(start, start + PAUSES_AT_ONCE).map((database) => pauseOne(console, database, signal)),
+    );
   }
   const paused = new Map((await console.databases(signal)).map((row) => [row.name, row.paused]));
   const missed = databases.filter((database) => paused.get(database) !== true);

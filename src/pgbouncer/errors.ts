@@ -18,7 +18,9 @@ export class DecodeError extends Error {
   readonly path: string;
 
   constructor(path: string, expected: string, actual: unknown) {
-    super(`${path}: expected ${expected}, got ${actual === undefined ? 'nothing' : JSON.stringify(actual).slice(0, 80)}`);
+    super(
+      `${path}: expected ${expected}, got ${actual === undefined ? 'nothing' : JSON.stringify(actual).slice(0, 80)}`,
+    );
     this.name = 'DecodeError';
     this.path = path;
   }

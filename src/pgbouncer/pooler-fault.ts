@@ -39,5 +39,8 @@ export function poolerAnswerOf(error: unknown): PoolerAnswer {
     return { from: 'server', fault, fresh: false };
   }
   // With the server down PgBouncer keeps clients waiting until one of its own time-outs.
-  return { from: 'pooler', fault: /client_login_timeout|query_wait_timeout/.test(message) ? 'Timeout' : 'PoolerRefused' };
+  return {
+    from: 'pooler',
+    fault: /client_login_timeout|query_wait_timeout/.test(message) ? 'Timeout' : 'PoolerRefused',
+  };
 }

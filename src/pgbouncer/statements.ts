@@ -16,7 +16,10 @@ export function setStatement(key: string, value: string): string {
   const quoted = `'${value.replaceAll("'", "''")}'`;
   const bytes = Buffer.byteLength(quoted);
   if (bytes > MAX_QUOTED_VALUE_BYTES) {
-    throw new AdminError('refused', `value of ${key} has ${bytes} bytes with its quotes, SET takes at most ${MAX_QUOTED_VALUE_BYTES}`);
+    throw new AdminError(
+      'refused',
+      `value of ${key} has ${bytes} bytes with its quotes, SET takes at most ${MAX_QUOTED_VALUE_BYTES}`,
+    );
   }
   return `SET ${key} = ${quoted}`;
 }
@@ -25,7 +28,10 @@ export function setStatement(key: string, value: string): string {
 export function databaseStatement(command: 'PAUSE' | 'RESUME', database: string): string {
   const name = /^[0-9a-z_]+$/i.test(database) ? database : `"${database.replaceAll('"', '""')}"`;
   if (database === '' || hasControlCharacter(database) || Buffer.byteLength(name) > MAX_NAME_BYTES) {
-    throw new AdminError('refused', `not a name the console takes: ${JSON.stringify(database.slice(0, MAX_NAME_BYTES))}`);
+    throw new AdminError(
+      'refused',
+      `not a name the console takes: ${JSON.stringify(database.slice(0, MAX_NAME_BYTES))}`,
+    );
   }
   return `${command} ${name}`;
 }

@@ -121,8 +121,12 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     overcommitted: grants.ledger.overcommitted,
     busy: actions.length > 0 || pending !== undefined,
   });
-  return finish(observation, patchEachPodOnce(actions), status, nextLook(actions, pending));
+  // What has not arrived yet is looked at again even when nothing here knows what it waits for.
+  const arrived = status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
+  return finish(observation, patchEachPodOnce(actions), status, nextLook(actions, pending ?? (arrived ? undefined : NOT_ARRIVED_MS)));
 }
+
+const NOT_ARRIVED_MS = 5_000;
 
 /** boot.ini follows when every staying pod is proved; before the first proof it follows the specification at once. */
 function nextRecord(
@@ -203,7 +207,8 @@ function waitsMs(observation: Observation, { states, basis }: Chosen, grants: Gr
   }
   if (states.length !== basis.replicas) waits.push(1_000);
   if (grants.ledger.changes.length > 0) waits.push(300);
-  if ((observation.pool.status?.pods ?? []).some((entry) => entry.state === 'Gone')) waits.push(1_000);
+  const present = new Set(observation.pods.map((pod) => pod.uid));
+  if ((observation.pool.status?.pods ?? []).some((entry) => !present.has(entry.uid ?? ''))) waits.push(1_000);
   return waits.length === 0 ? undefined : Math.min(...waits);
 }
 

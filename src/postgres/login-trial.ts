@@ -22,8 +22,7 @@ export type LoginTrial = {
 };
 
 export type LoginTrialResult =
-  | { readonly ok: true; readonly versionNumber: number }
-  | { readonly ok: false; readonly fault: ServerFault };
+  { readonly ok: true; readonly versionNumber: number } | { readonly ok: false; readonly fault: ServerFault };
 
 /** One login and one query, then the connection is closed. Rejects only with the signal's reason. */
 export async function tryLogin(trial: LoginTrial): Promise<LoginTrialResult> {

@@ -93,10 +93,10 @@ export class ServerMonitor {
     const ask = async (sql: string) => (await wire.query(sql, this.#queryTimeoutMs, 'reading the server', signal)).rows;
     const row = (await ask(LIMITS))[0] ?? {};
     const limits = {
-      versionNumber: Number(row['version_number']),
-      maxConnections: Number(row['max_connections']),
-      superuserReserved: Number(row['superuser_reserved']),
-      reserved: Number(row['reserved']),
+      versionNumber: countOf(row, 'version_number'),
+      maxConnections: countOf(row, 'max_connections'),
+      superuserReserved: countOf(row, 'superuser_reserved'),
+      reserved: countOf(row, 'reserved'),
     };
     if (limits.versionNumber < OLDEST_VERSION_NUMBER) {
       return { reachable: false, fault: 'VersionTooOld' };
@@ -120,6 +120,15 @@ export class ServerMonitor {
   }
 }
 
+/** Whatever answers something else here is no PostgreSQL that can be worked with. */
+function countOf(row: Readonly<Record<string, unknown>>, column: string): number {
+  const count = Number(row[column] ?? Number.NaN);
+  if (!Number.isSafeInteger(count) || count < 0) {
+    throw new Error(`while reading the server: ${column} is no count`);
+  }
+  return count;
+}
+
 function backendGroupOf(row: Readonly<Record<string, unknown>>): BackendGroup {
   const text = (column: string): string => {
     const value = row[column];
@@ -130,6 +139,6 @@ function backendGroupOf(row: Readonly<Record<string, unknown>>): BackendGroup {
     clientAddress: typeof address === 'string' ? address : undefined,
     user: text('user_name'),
     database: text('database_name'),
-    count: Number(row['backends']),
+    count: countOf(row, 'backends'),
   };
 }

@@ -82,12 +82,7 @@ export class WireClient {
   /** Sends one statement by the simple protocol. An answer that is an error leaves the connection usable. */
   async query(text: string, timeoutMs: number, doing: string, signal?: AbortSignal): Promise<WireAnswer> {
     signal?.throwIfAborted();
-    const result = await this.#within(
-      this.#client.query<Record<string, unknown>>(text),
-      timeoutMs,
-      doing,
-      signal,
-    );
+    const result = await this.#within(this.#client.query<Record<string, unknown>>(text), timeoutMs, doing, signal);
     return { command: result.command, rows: result.rows };
   }
 

@@ -57,12 +57,12 @@ export function renderUserlist(
   };
 }
 
-/** Password of the proving user for the userlist with this hash, or with a file name that begins with `userlist-` and it. */
-export function proofPassword(userlistHash: string, key: SecretText): SecretText {
-  return new SecretText(keyedHash(key, 'proof', userlistHash.slice(0, 12)));
+/** Password of the proving user while the userlist with this hash, or these first 12 digits of it, is loaded. */
+export function proofPassword(hash: string, key: SecretText): SecretText {
+  return new SecretText(keyedHash(key, 'proof', hash.slice(0, 12)));
 }
 
-/** The hash in a userlist's file name, for `proofPassword`; undefined for other files. */
+/** The digits of the hash that a userlist's file name shows, for `proofPassword`; undefined for other files. */
 export function userlistHash(fileName: string): string | undefined {
   return /^userlist-([0-9a-f]{12})[.]txt$/.exec(fileName)?.[1];
 }

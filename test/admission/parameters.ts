@@ -10,12 +10,22 @@ const changes = (name: string, value: unknown): Readonly<Record<string, unknown>
   'spec/pooler/parameters': { [name]: value },
 });
 
-export const GOOD_PARAMETERS: readonly Good[] = USER_SETTINGS.flatMap((setting) =>
-  goodValues(setting).map((value): Good => [
-    `${setting.name} = ${JSON.stringify(value)}`,
-    changes(setting.name, value),
-  ]),
-);
+export const GOOD_PARAMETERS: readonly Good[] = [
+  ...USER_SETTINGS.flatMap((setting) =>
+    goodValues(setting).map((value): Good => [
+      `${setting.name} = ${JSON.stringify(value)}`,
+      changes(setting.name, value),
+    ]),
+  ),
+  [
+    'every parameter at once, as long as it may be',
+    { 'spec/pooler/parameters': Object.fromEntries(USER_SETTINGS.map((setting) => [setting.name, longest(setting)])) },
+  ],
+];
+
+function longest(setting: Setting): string | number {
+  return setting.type === 'string' ? 'x'.repeat(setting.maxBytes) : (goodValues(setting).at(-1) ?? 0);
+}
 
 export const BAD_PARAMETERS: readonly Bad[] = [...SETTINGS.values()].flatMap((setting): readonly Bad[] => {
   const { name } = setting;

@@ -46,6 +46,10 @@ class LeaseServer {
     };
   }
 
+  stored(): Lease | undefined {
+    return this.lease;
+  }
+
   edit(spec: Lease['spec']): void {
     assert.ok(this.lease);
     this.#store({ ...this.lease, ...(spec === undefined ? {} : { spec }) });
@@ -266,7 +270,7 @@ describe('leader election', () => {
     server.lease = undefined;
     await clock.advance(5_000);
     assert.equal(epochOf(a), epoch);
-    assert.equal(server.lease?.spec?.leaseTransitions, epoch);
+    assert.equal(server.stored()?.spec?.leaseTransitions, epoch);
   });
 
   it('starts with a greater epoch than any before when another makes a deleted Lease anew', async () => {
@@ -281,6 +285,22 @@ describe('leader election', () => {
     b.elector.start();
     await clock.settle();
     assert.ok(epochOf(b) > former);
+  });
+
+  it('does not take a deleted Lease from a holder who may not know yet', async () => {
+    const { clock, server, candidate } = setUp();
+    const [a, b] = [candidate('a'), candidate('b')];
+    a.elector.start();
+    await clock.settle();
+    b.elector.start();
+    await clock.advance(5_000);
+    a.network.fault = 'unreachable';
+    server.lease = undefined;
+    for (let second = 0; second < 20; second += 1) {
+      await clock.advance(1_000);
+      assert.ok(!(a.elector.isLeader() && b.elector.isLeader()));
+    }
+    assert.ok(b.elector.isLeader());
   });
 
   it('does not take a label on the Lease for a sign of life of its holder', async () => {

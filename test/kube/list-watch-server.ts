@@ -2,7 +2,9 @@
 // It imitates nothing else of the API; everything else is tested on a real API server.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createSecureServer } from 'node:http2';
+import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Credentials } from '../../src/kube/credentials.ts';
 import type { LiveObject } from '../../src/kube/resources.ts';
@@ -12,15 +14,17 @@ type HistoryEntry = {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly object: LiveObject;
 };
-type OpenWatch = { readonly response: ServerResponse; readonly socket: Socket; readonly fromVersion: number };
+type OpenWatch = { readonly response: ServerResponse; readonly reset: () => void };
+/** With a key it speaks TLS and HTTP/2, else plain HTTP/1.1. */
+export type ServerTls = { readonly key: string; readonly certificate: string; readonly ca: string };
 /** How the next request of a kind is answered instead; `reset` breaks the connection without an answer. */
 export type Refusal =
   { readonly status: number; readonly body?: unknown; readonly retryAfter?: string } | 'reset' | 'silence';
 
 export class ListWatchServer {
-  readonly #server = createServer((request, response) => {
-    this.#serve(request, response);
-  });
+  readonly #server: Server | Http2SecureServer;
+  readonly #sockets = new Set<Socket>();
+  readonly #tls: ServerTls | undefined;
   readonly #objects = new Map<string, LiveObject>();
   readonly #history: HistoryEntry[] = [];
   readonly #watches = new Set<OpenWatch>();
@@ -38,8 +42,27 @@ export class ListWatchServer {
   /** Do not tell watches about changes until the next list. */
   dropEvents = false;
 
-  static async listen(): Promise<ListWatchServer> {
-    const server = new ListWatchServer();
+  constructor(tls?: ServerTls) {
+    // Node's compatibility layer gives HTTP/2 requests and responses the shape of HTTP/1.
+    const serve = (
+      request: IncomingMessage | Http2ServerRequest,
+      response: ServerResponse | Http2ServerResponse,
+    ): void => {
+      this.#serve(request as IncomingMessage, response as ServerResponse);
+    };
+    this.#tls = tls;
+    this.#server =
+      tls === undefined
+        ? createServer(serve)
+        : createSecureServer({ key: tls.key, cert: tls.certificate, allowHTTP1: true }, serve);
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  static async listen(tls?: ServerTls): Promise<ListWatchServer> {
+    const server = new ListWatchServer(tls);
     server.#server.listen(0, '127.0.0.1');
     await once(server.#server, 'listening');
     return server;
@@ -48,9 +71,9 @@ export class ListWatchServer {
   get credentials(): Credentials {
     const { port } = this.#server.address() as AddressInfo;
     return {
-      server: `http://127.0.0.1:${port}`,
+      server: `${this.#tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
       namespace: undefined,
-      read: () => Promise.resolve({ headers: {}, tls: {} }),
+      read: () => Promise.resolve({ headers: {}, tls: this.#tls === undefined ? {} : { ca: this.#tls.ca } }),
     };
   }
 
@@ -130,13 +153,15 @@ export class ListWatchServer {
   resetWatches(): void {
     for (const watch of this.#watches) {
       this.#watches.delete(watch);
-      watch.socket.resetAndDestroy();
+      watch.reset();
     }
   }
 
   async close(): Promise<void> {
-    this.#server.closeAllConnections();
     this.#server.close();
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
     await once(this.#server, 'close');
   }
 
@@ -153,7 +178,7 @@ export class ListWatchServer {
     const watching = query.get('watch') === 'true';
     const refusal = (watching ? this.watchRefusals : this.listRefusals).shift();
     if (refusal === 'reset') {
-      request.socket.resetAndDestroy();
+      resetConnection(request);
     } else if (refusal === 'silence') {
       return;
     } else if (refusal !== undefined) {
@@ -175,7 +200,12 @@ export class ListWatchServer {
       return;
     }
     response.flushHeaders();
-    const watch = { response, socket: request.socket, fromVersion };
+    const watch = {
+      response,
+      reset: () => {
+        resetConnection(request);
+      },
+    };
     this.#watches.add(watch);
     this.seen.openAtOnce = Math.max(this.seen.openAtOnce, this.#watches.size);
     response.once('close', () => this.#watches.delete(watch));
@@ -191,7 +221,8 @@ export class ListWatchServer {
     response.setHeader('content-type', 'application/json');
     const page = token === null ? undefined : this.#pages.get(token);
     if (token !== null && page === undefined) {
-      response.writeHead(410).end(JSON.stringify(status(410, 'Expired')));
+      response.statusCode = 410;
+      response.end(JSON.stringify(status(410, 'Expired')));
       return;
     }
     const version = page?.version ?? String(this.staleList?.version ?? this.#version);
@@ -206,6 +237,14 @@ export class ListWatchServer {
     response.end(
       JSON.stringify({ kind: 'ConfigMapList', metadata: { resourceVersion: version, continue: next }, items }),
     );
+  }
+}
+
+function resetConnection(request: IncomingMessage | Http2ServerRequest): void {
+  if ('stream' in request) {
+    request.stream.session?.destroy();
+  } else {
+    request.socket.resetAndDestroy();
   }
 }
 

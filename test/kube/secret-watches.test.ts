@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ListWatchApi } from '../../src/kube/list-watch.ts';
 import { ApiError } from '../../src/kube/errors.ts';
-import type { LiveObject, Secret } from '../../src/kube/resources.ts';
+import type { Secret } from '../../src/kube/resources.ts';
 import { SecretWatches } from '../../src/kube/secret-watches.ts';
 import type { WatchFrame } from '../../src/kube/watch-frames.ts';
 import { silentLog } from '../../src/runtime/log.ts';

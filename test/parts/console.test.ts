@@ -63,10 +63,13 @@ describe('admin console', function () {
     assert.match(view.version, /^1\.2\d\.\d+$/);
     assert.equal(view.config.get('server_login_retry'), '1');
     assert.equal(view.config.get('auth_user'), undefined);
-    assert.deepEqual(view.databases.map(({ name, poolSize, maxConnections }) => [name, poolSize, maxConnections]).sort(), [
-      ['app', 5, 5],
-      ['my db', 5, 5],
-    ]);
+    assert.deepEqual(
+      view.databases.map(({ name, poolSize, maxConnections }) => [name, poolSize, maxConnections]).sort(),
+      [
+        ['app', 5, 5],
+        ['my db', 5, 5],
+      ],
+    );
     assert.deepEqual(
       view.pools.map(({ database, user, servers, clientsActive }) => [database, user, servers, clientsActive]),
       [['app', 'app', 1, 1]],
@@ -96,7 +99,10 @@ describe('admin console', function () {
   });
 
   it('loads another file, and reports a refusal in words of PgBouncer', async () => {
-    await pooler.writeFile('live.ini', iniText(pooler, [databaseLine('app', postgres.port, 2)], ['syslog_ident = abc']));
+    await pooler.writeFile(
+      'live.ini',
+      iniText(pooler, [databaseLine('app', postgres.port, 2)], ['syslog_ident = abc']),
+    );
     await admin.loadFile(fileOf('live.ini'));
     const view = await admin.read();
     assert.equal(view.config.get('conffile'), fileOf('live.ini'));
@@ -111,7 +117,11 @@ describe('admin console', function () {
 
     await admin.loadFile(fileOf('live.ini'));
     assert.equal((await admin.read()).config.get('syslog_ident'), 'abc');
-    assert.equal((await pooler.log()).split('login attempt: db=pgbouncer').length - 1, 1, 'a refusal costs no connection');
+    assert.equal(
+      (await pooler.log()).split('login attempt: db=pgbouncer').length - 1,
+      1,
+      'a refusal costs no connection',
+    );
   });
 
   it('holds logins back around a change of the server, and puts the cap back even when the file is refused', async () => {
@@ -123,7 +133,16 @@ describe('admin console', function () {
   });
 
   it('sets any text up to the length that PgBouncer takes, and nothing that could be a second command', async () => {
-    for (const value of ["it's", "'; SHUTDOWN; --", 'a"b\\c % é', '', ' spaced ', "'".repeat(126), 'x'.repeat(253), '-5']) {
+    for (const value of [
+      "it's",
+      "'; SHUTDOWN; --",
+      'a"b\\c % é',
+      '',
+      ' spaced ',
+      "'".repeat(126),
+      'x'.repeat(253),
+      '-5',
+    ]) {
       await admin.set('syslog_ident', value);
       assert.equal((await admin.read()).config.get('syslog_ident'), value);
     }
@@ -147,12 +166,17 @@ describe('admin console', function () {
       paused = true;
     });
     const watcher = adminOf(pooler);
-    await until('PAUSE in force', async () => (await watcher.databases()).some(({ name, paused: isPaused }) => name === 'app' && isPaused));
+    await until('PAUSE in force', async () =>
+      (await watcher.databases()).some(({ name, paused: isPaused }) => name === 'app' && isPaused),
+    );
     assert.equal(paused, false);
     const waiting = other.pg.query('select 1');
     await client.pg.query('commit');
     await pausing;
-    assert.equal((await watcher.pools()).reduce((sum, { serversActive }) => sum + serversActive, 0), 0);
+    assert.equal(
+      (await watcher.pools()).reduce((sum, { serversActive }) => sum + serversActive, 0),
+      0,
+    );
     assert.equal((await watcher.pools()).find(({ database }) => database === 'app')?.clientsWaiting, 1);
     await watcher.resume('app');
     await waiting;
@@ -265,7 +289,9 @@ describe('admin console', function () {
     });
     const echoed = await failure(echo.pause(ADMIN_PASSWORD.replaceAll('-', '_')));
     for (const error of [refused, nobody, setting, echoed]) {
-      assert.ok(!inspect(error, { depth: 9 }).includes(secret) && !inspect(error, { depth: 9 }).includes(ADMIN_PASSWORD));
+      assert.ok(
+        !inspect(error, { depth: 9 }).includes(secret) && !inspect(error, { depth: 9 }).includes(ADMIN_PASSWORD),
+      );
     }
     assert.ok(!inspect(echo, { depth: 9, showHidden: true }).includes(ADMIN_PASSWORD));
     await Promise.all([wrong.close(), echo.close()]);
@@ -294,13 +320,24 @@ describe('admin console', function () {
 
   it('keeps one console a key, and closes those that are no longer wanted', async () => {
     const consoles = new Consoles();
-    const options = { address: { host: HOST, port: pooler.port }, user: 'admin', password: new SecretText(ADMIN_PASSWORD) };
+    const options = {
+      address: { host: HOST, port: pooler.port },
+      user: 'admin',
+      password: new SecretText(ADMIN_PASSWORD),
+    };
     const identity = { podUid: 'u1', ip: HOST, passwordVersion: '1' };
-    const keys = [consoleKey(identity), consoleKey({ ...identity, podUid: 'u2' }), consoleKey({ ...identity, passwordVersion: '2' })];
+    const keys = [
+      consoleKey(identity),
+      consoleKey({ ...identity, podUid: 'u2' }),
+      consoleKey({ ...identity, passwordVersion: '2' }),
+    ];
     const all = keys.map((key) => consoles.get(key, options));
     await Promise.all(all.map((console) => console.read()));
     assert.equal(consoles.get(keys[0] ?? '', options), all[0]);
-    const open = async (): Promise<number> => (await admin.read(), (await pooler.log()).match(/closing because: client close request/g)?.length ?? 0);
+    const open = async (): Promise<number> => (
+      await admin.read(),
+      (await pooler.log()).match(/closing because: client close request/g)?.length ?? 0
+    );
     const before = await open();
     await consoles.retain(new Set(keys.slice(1)));
     assert.equal(consoles.size, 2);

@@ -5,7 +5,16 @@ import { endDrain } from '../../src/pgbouncer/end-drain.ts';
 import { drainToSize } from '../../src/pgbouncer/lifetime-drain.ts';
 import { startPostgres } from '../support/servers.ts';
 import type { PgbouncerServer, PostgresServer } from '../support/servers.ts';
-import { adminOf, asSuperuser, connectApp, databaseLine, iniText, prepareDatabase, startPooler, until } from './stage.ts';
+import {
+  adminOf,
+  asSuperuser,
+  connectApp,
+  databaseLine,
+  iniText,
+  prepareDatabase,
+  startPooler,
+  until,
+} from './stage.ts';
 import type { AppClient } from './stage.ts';
 
 describe('drain by lifetime', function () {
@@ -58,12 +67,20 @@ describe('drain by lifetime', function () {
   }
 
   const backends = async (): Promise<number> => {
-    const rows = await asSuperuser<{ n: number }>(postgres, 'postgres', "select count(*)::int as n from pg_stat_activity where usename = 'app'");
+    const rows = await asSuperuser<{ n: number }>(
+      postgres,
+      'postgres',
+      "select count(*)::int as n from pg_stat_activity where usename = 'app'",
+    );
     return rows[0]?.n ?? -1;
   };
 
-  async function shrink(sizes: Readonly<Record<string, readonly [number, number]>>, load: Readonly<Record<string, number>>) {
-    const lines = (which: 0 | 1): string[] => Object.entries(sizes).map(([name, size]) => databaseLine(name, postgres.port, size[which]));
+  async function shrink(
+    sizes: Readonly<Record<string, readonly [number, number]>>,
+    load: Readonly<Record<string, number>>,
+  ) {
+    const lines = (which: 0 | 1): string[] =>
+      Object.entries(sizes).map(([name, size]) => databaseLine(name, postgres.port, size[which]));
     pooler = await startPooler(lines(0));
     const admin = adminOf(pooler);
     const pick = (which: 0 | 1) => Object.fromEntries(Object.entries(sizes).map(([name, size]) => [name, size[which]]));
@@ -72,7 +89,11 @@ describe('drain by lifetime', function () {
     let perDatabase: Record<string, number> = {};
     const tally = await busy(load, async () => {
       const total = Object.values(sizes).reduce((sum, [from]) => sum + from, 0);
-      await until('all servers open', async () => (await admin.pools()).reduce((sum, { servers }) => sum + servers, 0) === total, 15_000);
+      await until(
+        'all servers open',
+        async () => (await admin.pools()).reduce((sum, { servers }) => sum + servers, 0) === total,
+        15_000,
+      );
       await pooler.writeFile('live.ini', iniText(pooler, lines(1)));
       await admin.loadFile(`${pooler.dir}/live.ini`);
       result = await drainToSize(admin, { targets: pick(1), fromSizes: pick(0), deadlineMs: 15_000 });
@@ -134,7 +155,10 @@ describe('drain by lifetime', function () {
   it('touches nothing when every database is at its size already', async () => {
     pooler = await startPooler([databaseLine('app', postgres.port, 3)]);
     const admin = adminOf(pooler);
-    assert.equal((await drainToSize(admin, { targets: { app: 3 }, fromSizes: { app: 3 }, deadlineMs: 1000 })).settled, true);
+    assert.equal(
+      (await drainToSize(admin, { targets: { app: 3 }, fromSizes: { app: 3 }, deadlineMs: 1000 })).settled,
+      true,
+    );
     assert.ok(!(await pooler.log()).includes('RELOAD command issued'));
     await admin.close();
   });
@@ -155,7 +179,11 @@ describe('end of a drain', function () {
     await postgres.stop();
   });
   beforeEach(async () => {
-    const lines = [databaseLine('app', postgres.port, 6), databaseLine('second', postgres.port, 4), databaseLine("'un-used'", postgres.port, 1)];
+    const lines = [
+      databaseLine('app', postgres.port, 6),
+      databaseLine('second', postgres.port, 4),
+      databaseLine("'un-used'", postgres.port, 1),
+    ];
     leaving = await startPooler(lines);
     staying = await startPooler(lines);
   });
@@ -175,7 +203,7 @@ describe('end of a drain', function () {
       closedConnections[id] = 0;
       for (let n = 0; !stop; n += 1) {
         const token = `${id}-${n}`;
-        for (let begun = false, done = false; !done; ) {
+        for (let begun = false, done = false; !done;) {
           try {
             await client.pg.query('begin');
             begun = true;
@@ -215,13 +243,22 @@ describe('end of a drain', function () {
     stop = true;
     await Promise.all(clients);
     assert.deepEqual(cut, []);
-    assert.ok(closedConnections.every((count) => count <= 1), closedConnections.join());
+    assert.ok(
+      closedConnections.every((count) => count <= 1),
+      closedConnections.join(),
+    );
     assert.ok(exitMs < 1500, `exit took ${exitMs} ms`);
     const rows = await asSuperuser<{ token: string }>(postgres, 'app', 'select token from tokens');
     const stored = rows.map(({ token }) => token);
     assert.equal(new Set(stored).size, stored.length, 'a token is there twice');
-    assert.deepEqual(acknowledged.filter((token) => !new Set(stored).has(token)), [], 'a token was lost');
-    console.log(`      ended in ${result.tookMs} ms, ${result.closedClients} clients closed, exit ${Math.round(exitMs)} ms, ${stored.length} transactions`);
+    assert.deepEqual(
+      acknowledged.filter((token) => !new Set(stored).has(token)),
+      [],
+      'a token was lost',
+    );
+    console.log(
+      `      ended in ${result.tookMs} ms, ${result.closedClients} clients closed, exit ${Math.round(exitMs)} ms, ${stored.length} transactions`,
+    );
   });
 
   it('resumes everything and closes nobody when a transaction outlasts the deadline', async () => {
@@ -239,6 +276,45 @@ describe('end of a drain', function () {
     await other.pg.query('select 1');
     assert.deepEqual([...slow.lost, ...other.lost], []);
     await Promise.all([slow.end(), other.end(), admin.close()]);
+  });
+
+  it('fails no query and freezes no pool when it gives up again and again while server connections come and go', async () => {
+    const holder = await connectApp(leaving.port, 'second');
+    await holder.pg.query('begin');
+    await holder.pg.query('select 1');
+    const admin = adminOf(leaving);
+    await admin.set('server_lifetime', '0.05');
+    // A login that PAUSE dropped would show as a pool that stands still for so long.
+    await admin.set('server_login_retry', '8');
+    const failures: string[] = [];
+    let done = 0;
+    let stop = false;
+    const loops = Array.from({ length: 12 }, async () => {
+      const { pg, end } = await connectApp(leaving.port);
+      while (!stop) {
+        try {
+          await pg.query('select pg_sleep(0.002)');
+          done += 1;
+        } catch (error) {
+          failures.push(String(error));
+          return;
+        }
+      }
+      await end();
+    });
+    await until('at work', () => done > 100, 15_000);
+    for (let round = 0; round < 15; round += 1) {
+      const before = done;
+      const result = await endDrain(admin, { databases: ['app', 'second'], deadlineMs: 40 });
+      assert.deepEqual(result, { ended: false, activeServers: 1 });
+      await until('at work again', () => done > before + 50 || failures.length > 0, 4000);
+    }
+    stop = true;
+    await Promise.all(loops);
+    assert.deepEqual(failures, []);
+    assert.equal((await admin.read()).config.get('max_user_connections'), '0');
+    await holder.pg.query('commit');
+    await Promise.all([holder.end(), admin.close()]);
   });
 
   it('waits for an open transaction and lets it commit', async () => {
@@ -284,7 +360,10 @@ describe('end of a drain', function () {
     await client.pg.query('begin');
     await client.pg.query('select 1');
     const admin = adminOf(leaving);
-    assert.deepEqual(await endDrain(admin, { databases: ['app'], deadlineMs: 200 }), { ended: false, activeServers: 1 });
+    assert.deepEqual(await endDrain(admin, { databases: ['app'], deadlineMs: 200 }), {
+      ended: false,
+      activeServers: 1,
+    });
     await client.pg.query('commit');
     assert.ok((await endDrain(admin, { databases: ['app'], deadlineMs: 2000 })).ended);
     await client.end();

@@ -49,7 +49,8 @@ describe('server login proofs', function () {
     `server_tls_ca_file = ${pooler.dir}/${caFile}`,
   ];
   const address = (): { host: string; port: number } => ({ host: HOST, port: pooler.port });
-  const line = (name: string, port: number, dbname: string): string => `${name} = host=${HOST} port=${port} dbname=${dbname} pool_size=3`;
+  const line = (name: string, port: number, dbname: string): string =>
+    `${name} = host=${HOST} port=${port} dbname=${dbname} pool_size=3`;
   const tryAs = (database: string, user = 'app', password = APP_PASSWORD, timeoutMs = 5000) =>
     tryServerLogin({ address: address(), database, user, password: new SecretText(password), timeoutMs });
 
@@ -60,7 +61,11 @@ describe('server login proofs', function () {
     return since;
   }
 
-  async function prove(since: ReadonlySet<string>, role: 'proof' | 'application' = 'proof', timeoutMs = 4000): Promise<ServerLoginProved> {
+  async function prove(
+    since: ReadonlySet<string>,
+    role: 'proof' | 'application' = 'proof',
+    timeoutMs = 4000,
+  ): Promise<ServerLoginProved> {
     const [user, password] = role === 'proof' ? [PROOF_USER, PROOF_PASSWORD] : ['app', APP_PASSWORD];
     return proveServerLogin({
       console: admin,
@@ -161,7 +166,12 @@ describe('server login proofs', function () {
 
   it('proves which userlist is loaded by a login to the console, and throws only for the network', async () => {
     const as = (password: string, port = pooler.port) =>
-      proveLogin({ address: { host: HOST, port }, user: PROOF_USER, password: new SecretText(password), timeoutMs: 1000 });
+      proveLogin({
+        address: { host: HOST, port },
+        user: PROOF_USER,
+        password: new SecretText(password),
+        timeoutMs: 1000,
+      });
     assert.equal(await as(PROOF_PASSWORD), true);
     assert.equal(await as('former'), false);
     await pooler.writeFile('userlist.txt', USERS.replace(PROOF_PASSWORD, 'the next one'));
@@ -209,7 +219,13 @@ describe('server login proofs', function () {
   });
 
   it('throws when the pooler itself is away', async () => {
-    const login = { address: { host: HOST, port: 1 }, database: 'app', user: 'app', password: new SecretText(APP_PASSWORD), timeoutMs: 500 };
+    const login = {
+      address: { host: HOST, port: 1 },
+      database: 'app',
+      user: 'app',
+      password: new SecretText(APP_PASSWORD),
+      timeoutMs: 500,
+    };
     await assert.rejects(tryServerLogin(login), (error) => error instanceof AdminError && error.kind === 'unreachable');
   });
 
@@ -252,7 +268,10 @@ describe('server login proofs', function () {
 
   it('proves again and again, each time by a login made since, also after a refusal that PgBouncer could remember', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const since = await change([databaseLine('app', postgres.port, 3)], tls(round % 2 === 0 ? 'ca-again.crt' : 'ca.crt'));
+      const since = await change(
+        [databaseLine('app', postgres.port, 3)],
+        tls(round % 2 === 0 ? 'ca-again.crt' : 'ca.crt'),
+      );
       assert.ok((await prove(since)).proved);
     }
     const since = await change([databaseLine('app', postgres.port, 3)], tls('ca-other.crt'));

@@ -50,14 +50,20 @@ export function databaseLine(name: string, port: number, size: number, more = ''
   return `${name} = host=${HOST} port=${port} dbname=app pool_size=${size} max_db_connections=${size} ${more}`.trimEnd();
 }
 
-export async function startPooler(databases: readonly string[], settings: readonly string[] = []): Promise<PgbouncerServer> {
+export async function startPooler(
+  databases: readonly string[],
+  settings: readonly string[] = [],
+): Promise<PgbouncerServer> {
   return startPgbouncer({
     iniText: (place) => iniText(place, databases, settings),
     files: { 'userlist.txt': USERLIST },
   });
 }
 
-export function adminOf(pooler: Readonly<{ port: number }>, timing: { commandTimeoutMs?: number; connectTimeoutMs?: number } = {}) {
+export function adminOf(
+  pooler: Readonly<{ port: number }>,
+  timing: { commandTimeoutMs?: number; connectTimeoutMs?: number } = {},
+) {
   return new AdminConsole({
     address: { host: HOST, port: pooler.port },
     user: 'admin',
@@ -67,7 +73,11 @@ export function adminOf(pooler: Readonly<{ port: number }>, timing: { commandTim
 }
 
 /** Runs statements as the superuser, each by itself. */
-export async function asSuperuser<T extends pg.QueryResultRow>(server: PostgresServer, database: string, ...statements: string[]): Promise<T[]> {
+export async function asSuperuser<T extends pg.QueryResultRow>(
+  server: PostgresServer,
+  database: string,
+  ...statements: string[]
+): Promise<T[]> {
   const client = new pg.Client({ connectionString: server.url(database) });
   await client.connect();
   try {
@@ -82,13 +92,23 @@ export async function asSuperuser<T extends pg.QueryResultRow>(server: PostgresS
 }
 
 export async function prepareDatabase(server: PostgresServer): Promise<void> {
-  await asSuperuser(server, 'postgres', `create role app login password '${APP_PASSWORD}'`, 'create database app owner app');
+  await asSuperuser(
+    server,
+    'postgres',
+    `create role app login password '${APP_PASSWORD}'`,
+    'create database app owner app',
+  );
 }
 
 /** A client as an application has it; errors between queries end in `lost`. */
 export type AppClient = { readonly pg: pg.Client; readonly lost: Error[]; end: () => Promise<void> };
 
-export async function connectApp(port: number, database = 'app', user = 'app', password = APP_PASSWORD): Promise<AppClient> {
+export async function connectApp(
+  port: number,
+  database = 'app',
+  user = 'app',
+  password = APP_PASSWORD,
+): Promise<AppClient> {
   const client = new pg.Client({ host: HOST, port, user, password, database });
   const lost: Error[] = [];
   client.on('error', (error) => lost.push(error));
@@ -110,11 +130,12 @@ export async function until(name: string, isMet: () => Promise<boolean> | boolea
 /** A fixed port whose connections go to whichever server it is turned to; one that has nobody behind it closes them. */
 export type Relay = AsyncDisposable & { readonly port: number; turnTo: (port: number) => void };
 
-export async function startRelay(port: number): Promise<Relay> {
+/** `from`: the address that the server sees. */
+export async function startRelay(port: number, from: string = HOST): Promise<Relay> {
   let target = port;
   const open = new Set<Socket>();
   const server = createServer((near) => {
-    const far = connect(target, HOST);
+    const far = connect({ port: target, host: HOST, localAddress: from });
     for (const [socket, other] of [
       [near, far],
       [far, near],

@@ -115,9 +115,9 @@ export class Operator {
   }
 
   #ask(look: Look): LedgerStep {
-    const { shape, replicas, pods, live } = this.#world;
-    // Pods still owed to the ReplicaSet come, however many are being deleted.
-    const possible = Math.max(replicas - live.length, replicas + shape.extra - pods.length);
+    const { shape, replicas, live, uninvited } = this.#world;
+    // A pod that was deleted on purpose uses up none of the room for those that come unasked.
+    const possible = replicas - live.length + shape.extra - uninvited.length;
     const extraPodsPossible = this.#omits === 'setAside' ? 0 : possible;
     const cells = this.#omits === 'verification' ? look.cells.map(credulous) : look.cells;
     return stepLedger({
@@ -190,8 +190,7 @@ export class Operator {
     if (victim === undefined || replicas <= this.#wanted) return false;
     const held = look.cells.filter((cell) => cell.pod === victim.name);
     if (held.reduce((sum, cell) => sum + committedOf(cell), 0) > floors) return false;
-    this.#world.replicas -= 1;
-    this.#world.terminate(victim);
+    this.#world.dismiss(victim);
     this.#check();
     return true;
   }

@@ -32,6 +32,8 @@ type Pod = {
   /** From a container's restart until its newest live.ini is in force and no orphan is left. */
   restarted: boolean;
   terminating: boolean;
+  /** The operator drained it and asked for its deletion: none of the extra pods that come without consent. */
+  dismissed: boolean;
   readonly snapshots: Snapshot[];
   shown: number;
 };
@@ -97,6 +99,11 @@ export class World {
     return this.pods.filter((pod) => !pod.terminating);
   }
 
+  /** Pods that are being deleted though nobody here asked for it. */
+  get uninvited(): readonly Pod[] {
+    return this.pods.filter((pod) => pod.terminating && !pod.dismissed);
+  }
+
   /** Connections that PostgreSQL really has. */
   get real(): number {
     const held = this.pods.reduce((sum, pod) => sum + sumOf(pod.own) + sumOf(pod.orphans), 0);
@@ -114,13 +121,13 @@ export class World {
 
   /** Floors that pods may still take without anybody's consent. */
   get pending(): number {
-    const coming = this.replicas - this.live.length + Math.max(0, this.shape.extra - this.charges);
+    const coming = this.replicas - this.live.length + this.shape.extra - this.charges;
     return coming * sumOf(this.shape.floors);
   }
 
   /** Extra pods, or backends of such, that there are now. */
   get charges(): number {
-    const terminating = this.pods.filter((pod) => pod.terminating).length;
+    const terminating = this.uninvited.length;
     const orphaned = this.pods.filter((pod) => sumOf(pod.orphans) > 0).length;
     return terminating + orphaned + this.gone.reduce((sum, { charges }) => sum + charges, 0);
   }
@@ -131,7 +138,7 @@ export class World {
     const leaving = this.pick(this.pods.filter((pod) => pod.terminating));
     const roll = this.random();
     if (roll < 0.1) this.replacePods();
-    else if (roll < 0.15 && live !== undefined && this.charges < this.shape.extra) this.terminate(live);
+    else if (roll < 0.15 && live !== undefined && this.charges < this.shape.extra) this.#terminate(live);
     else if (roll < 0.2 && leaving !== undefined) this.#remove(leaving);
     else if (roll < 0.25 && live !== undefined && sumOf(live.orphans) === 0 && this.charges < this.shape.extra)
       this.#restart(live);
@@ -195,9 +202,11 @@ export class World {
     for (const pod of this.pods) pod.resourceVersion += 1;
   }
 
-  terminate(pod: Pod): void {
-    pod.terminating = true;
-    pod.resourceVersion += 1;
+  /** Deletes a pod for good: the ReplicaSet wants one less. */
+  dismiss(pod: Pod): void {
+    this.replicas -= 1;
+    pod.dismissed = true;
+    this.#terminate(pod);
   }
 
   /** The ReplicaSet does its work; it does not count pods that are being deleted. */
@@ -218,6 +227,7 @@ export class World {
         restarts: 0,
         restarted: false,
         terminating: false,
+        dismissed: false,
         snapshots: [],
         shown: 0,
       };
@@ -271,6 +281,11 @@ export class World {
     return pod.files[pod.loaded] ?? this.shape.floors;
   }
 
+  #terminate(pod: Pod): void {
+    pod.terminating = true;
+    pod.resourceVersion += 1;
+  }
+
   #restart(pod: Pod): void {
     if (pod.restarted) return;
     pod.orphans = pod.own;
@@ -289,7 +304,8 @@ export class World {
   #remove(pod: Pod): void {
     const backends = sumOf(pod.own) + sumOf(pod.orphans);
     this.pods = this.pods.filter((candidate) => candidate !== pod);
-    if (backends > 0) this.gone.push({ name: pod.name, backends, charges: sumOf(pod.orphans) > 0 ? 2 : 1 });
+    const charges = (sumOf(pod.orphans) > 0 ? 1 : 0) + (pod.dismissed ? 0 : 1);
+    if (backends > 0) this.gone.push({ name: pod.name, backends, charges });
   }
 
   #backendsEnd(part: number): void {

@@ -14,6 +14,7 @@ import { startHandMadePooler } from './hand-made-pooler.ts';
 import { killContainer } from './kill.ts';
 import { closeCluster, cluster, clusterAccess } from './kubectl.ts';
 import { auditOrders, Load, ORDER_TABLES, type LoadOptions } from './load.ts';
+import { serviceAddress } from './service.ts';
 import { createNamespace, type TestNamespace } from './namespace.ts';
 
 const APP: Role = { name: 'orders_app', password: 'app-password' };
@@ -24,7 +25,8 @@ const CLIENTS = 12;
 
 describe('support for tests on a cluster', function () {
   this.timeout(120_000);
-  let space: TestNamespace;
+  let space: TestNamespace | undefined;
+  let namespace: string;
   let postgres: ClusterPostgres;
   let pooler: LoadOptions;
 
@@ -34,7 +36,7 @@ describe('support for tests on a cluster', function () {
     await ensureImages(['postgres', 'pgbouncer']);
     space = await createNamespace({ prefix: 'support', enforceRestricted: true });
     const roles = [APP, MONITOR];
-    const namespace = space.name;
+    namespace = space.name;
     postgres = await startClusterPostgres({
       namespace,
       roles,
@@ -53,13 +55,18 @@ describe('support for tests on a cluster', function () {
       password,
       poolSize: POOL_SIZE,
     });
-    const service = await (await cluster()).get(RESOURCES.Service, namespace, name);
-    const host = service.spec?.clusterIP ?? assert.fail('the pooler has no address');
-    pooler = { host, database: DATABASE, user, password, clients: CLIENTS, maxLifetimeSeconds: 2 };
+    pooler = {
+      ...(await serviceAddress(namespace, name)),
+      database: DATABASE,
+      user,
+      password,
+      clients: CLIENTS,
+      maxLifetimeSeconds: 2,
+    };
   });
 
   after(async () => {
-    await space[Symbol.asyncDispose]();
+    await space?.[Symbol.asyncDispose]();
     await closeCluster();
   });
 
@@ -109,10 +116,10 @@ describe('support for tests on a cluster', function () {
     await using direct = closing(await postgres.connect(DATABASE, APP));
     await using load = await Load.start(pooler);
     const before = await auditOrders(direct.client, {});
-    const id = await killContainer(space.name, 'pooler', 'pgbouncer');
+    const id = await killContainer(namespace, 'pooler', 'pgbouncer');
     await until('a failed transaction', () => load.tally.failed > 0 || undefined, 20_000);
     const restarted = async (): Promise<true | undefined> => {
-      const { status } = await (await cluster()).get(RESOURCES.Pod, space.name, 'pooler');
+      const { status } = await (await cluster()).get(RESOURCES.Pod, namespace, 'pooler');
       const state = status?.containerStatuses?.[0];
       return state?.ready === true && state.containerID !== `containerd://${id}` ? true : undefined;
     };
@@ -160,7 +167,7 @@ describe('support for tests on a cluster', function () {
       const authority = await makeAuthority(folder);
       const tls = { authority, required: true };
       const { host, address } = await startClusterPostgres({
-        namespace: space.name,
+        namespace,
         name: 'tls-db',
         tls,
         roles: [APP],

@@ -5,6 +5,7 @@ import { LABEL, childNames } from '../../src/model/names.ts';
 import { until } from '../cluster/processes.ts';
 import { cluster } from './kubectl.ts';
 import { POOL_CONFIGS } from './pool.ts';
+import { serviceAddress, type Address } from './service.ts';
 
 /** The pooler pods, oldest first; Terminating ones too. */
 export async function poolPods(namespace: string, name: string): Promise<readonly Pod[]> {
@@ -24,15 +25,9 @@ export async function podIdentities(namespace: string, name: string): Promise<Re
   return Object.fromEntries(pods.map((pod) => [pod.metadata.name, identity(pod)]));
 }
 
-/** The address of the fleet's Service as this machine reaches it. */
-export async function poolAddress(namespace: string, name: string): Promise<Readonly<{ host: string; port: number }>> {
-  const kube = await cluster();
-  const find = async (): Promise<{ host: string; port: number } | undefined> => {
-    const service = await kube.find(RESOURCES.Service, namespace, childNames(name).service);
-    const host = service?.spec?.clusterIP;
-    return host === undefined ? undefined : { host, port: service?.spec?.ports?.[0]?.port ?? 5432 };
-  };
-  return await until(`the Service of PoolConfig ${namespace}/${name}`, find, 20_000);
+/** The address of the fleet's Service as this machine reaches it, once a pod answers there. */
+export async function poolAddress(namespace: string, name: string): Promise<Address> {
+  return await serviceAddress(namespace, childNames(name).service);
 }
 
 /** Kinds of which a PoolConfig may have children. */

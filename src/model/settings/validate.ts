@@ -109,13 +109,18 @@ export function byteLength(text: string): number {
 }
 
 function shown(value: ParameterValue): string {
-  return typeof value === 'number' ? String(value) : JSON.stringify(shortened(value).toWellFormed());
+  return typeof value === 'number' ? String(value) : quoted(value);
 }
 
 function printable(name: string): string {
-  return /^[A-Za-z0-9_.-]+$/.test(name) ? shortened(name) : JSON.stringify(shortened(name).toWellFormed());
+  return /^[A-Za-z0-9_.-]{1,60}$/.test(name) ? name : quoted(name);
 }
 
-function shortened(text: string): string {
-  return text.length <= 60 ? text : `${text.slice(0, 60)}…`;
+/** For messages: short, and without anything that moves a cursor. */
+function quoted(text: string): string {
+  const short = text.length <= 60 ? text : `${text.slice(0, 60)}…`;
+  return JSON.stringify(short.toWellFormed()).replaceAll(
+    /\p{Cc}/gu,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

@@ -1,0 +1,112 @@
+// Comparing what was rendered with what a pooler shows.
+import assert from 'node:assert/strict';
+import type { PoolerModel, RenderedIni } from '../../src/model/pooler-model.ts';
+import type { DatabaseRow, PoolerView } from '../../src/model/pooler-view.ts';
+import { pooledSettings } from '../../src/model/settings/defaults.ts';
+import { SETTINGS } from '../../src/model/settings/table.ts';
+import { renderIni } from '../../src/render/ini.ts';
+import { compareReadBack } from '../../src/render/read-back.ts';
+
+const MODEL: PoolerModel = {
+  databases: [{ name: 'orders', host: 'db', port: 5432, dbname: 'prod', poolMode: 'transaction' }],
+  userlistFile: 'userlist-0123456789ab.txt',
+  serverTls: { mode: 'require' },
+  settings: pooledSettings({ server_lifetime: 1800 }, 10),
+};
+const INI = renderIni(MODEL, { orders: 5 }, { secretsFolder: '/etc/poolsmith/files' });
+
+/** What a pooler shows that runs exactly this file. */
+function viewOf(ini: RenderedIni): PoolerView {
+  const defaults = [...SETTINGS.values()].flatMap((setting) =>
+    setting.default === undefined ? [] : [[setting.name, setting.default] as const],
+  );
+  const databases = ini.databases.map((wanted): DatabaseRow => ({
+    ...wanted,
+    currentConnections: 0,
+    currentClientConnections: 0,
+    paused: false,
+    disabled: false,
+  }));
+  return {
+    version: '1.26.1',
+    config: new Map([...defaults, ['conffile', '/live.ini'], ...ini.config]),
+    databases,
+    pools: [],
+    stats: [],
+    clients: 0,
+  };
+}
+
+function withConfig(key: string, value: string): PoolerView {
+  const view = viewOf(INI);
+  return { ...view, config: new Map([...view.config, [key, value]]) };
+}
+
+function withDatabase(changes: Partial<DatabaseRow>): PoolerView {
+  const view = viewOf(INI);
+  return { ...view, databases: view.databases.map((row) => ({ ...row, ...changes })) };
+}
+
+describe('compareReadBack', () => {
+  it('finds nothing when the file is in force', () => {
+    assert.deepEqual(compareReadBack(INI, viewOf(INI)), []);
+  });
+
+  it('finds every rendered setting that differs or is missing', () => {
+    for (const key of INI.config.keys()) {
+      const view = viewOf(INI);
+      const missing = { ...view, config: new Map([...view.config].filter(([name]) => name !== key)) };
+      const want = INI.config.get(key);
+      assert.deepEqual(compareReadBack(INI, withConfig(key, 'other')), [{ where: 'config', key, want, got: 'other' }]);
+      assert.deepEqual(compareReadBack(INI, missing), [{ where: 'config', key, want, got: 'nothing' }]);
+    }
+  });
+
+  it('finds a setting that the file leaves out and somebody set by hand', () => {
+    assert.deepEqual(compareReadBack(INI, withConfig('auth_user', 'evil')), [
+      { where: 'config', key: 'auth_user', want: '', got: 'evil' },
+    ]);
+    assert.deepEqual(compareReadBack(INI, withConfig('query_timeout', '3')), [
+      { where: 'config', key: 'query_timeout', want: '0', got: '3' },
+    ]);
+  });
+
+  it('finds every column of a database line that differs', () => {
+    const changes: readonly (readonly [Partial<DatabaseRow>, string, string, string])[] = [
+      [{ host: 'other' }, 'orders.host', 'db', 'other'],
+      [{ host: undefined }, 'orders.host', 'db', 'nothing'],
+      [{ port: 1 }, 'orders.port', '5432', '1'],
+      [{ database: 'test' }, 'orders.database', 'prod', 'test'],
+      [{ poolMode: 'session' }, 'orders.pool_mode', 'transaction', 'session'],
+      [{ poolMode: undefined }, 'orders.pool_mode', 'transaction', 'nothing'],
+      [{ poolSize: 0 }, 'orders.pool_size', '5', '0'],
+      [{ maxConnections: 6 }, 'orders.max_connections', '5', '6'],
+    ];
+    for (const [change, key, want, got] of changes) {
+      assert.deepEqual(compareReadBack(INI, withDatabase(change)), [{ where: 'database', key, want, got }]);
+    }
+  });
+
+  it('finds a database that is missing and one that nobody rendered', () => {
+    assert.deepEqual(compareReadBack(INI, withDatabase({ name: 'other' })), [
+      { where: 'database', key: 'orders', want: 'present', got: 'absent' },
+      { where: 'database', key: 'other', want: 'absent', got: 'present' },
+    ]);
+  });
+
+  it('does not mind the console, or a database that is paused or disabled', () => {
+    const view = withDatabase({ paused: true, disabled: true });
+    const [row] = view.databases;
+    assert.ok(row);
+    assert.deepEqual(
+      compareReadBack(INI, { ...view, databases: [...view.databases, { ...row, name: 'pgbouncer' }] }),
+      [],
+    );
+  });
+
+  it('lets server_lifetime differ during a drain by lifetime, and nothing else', () => {
+    assert.deepEqual(compareReadBack(INI, withConfig('server_lifetime', '1'), { drainingByLifetime: true }), []);
+    assert.equal(compareReadBack(INI, withConfig('server_lifetime', '1')).length, 1);
+    assert.equal(compareReadBack(INI, withConfig('server_idle_timeout', '1'), { drainingByLifetime: true }).length, 1);
+  });
+});
