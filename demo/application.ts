@@ -88,7 +88,9 @@ export class Application implements AsyncDisposable {
   async #pods() {
     const selection = { namespace: this.#namespace, labelSelector: this.#labelSelector };
     const { items } = await (await cluster()).list(RESOURCES.Pod, selection);
-    return items.filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status?.podIP !== undefined);
+    return items.filter(
+      ({ metadata, status }) => metadata.deletionTimestamp === undefined && status?.podIP !== undefined,
+    );
   }
 
   async #readAll(): Promise<void> {
@@ -97,8 +99,19 @@ export class Application implements AsyncDisposable {
       pods.map(async ({ metadata, status }) => {
         const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
         const answer = await fetch(`http://${status?.podIP ?? ''}:8081/counters`, { signal }).catch(() => undefined);
-        if (answer?.ok === true) this.#byPod.set(metadata.name, (await answer.json()) as PodCounters);
+        if (answer?.ok !== true) return;
+        const counters = (await answer.json()) as PodCounters;
+        // Answers can overtake each other; counters only grow.
+        const former = this.#byPod.get(metadata.name);
+        if (former === undefined || counters.done + counters.failed >= former.done + former.failed)
+          this.#byPod.set(metadata.name, counters);
       }),
     );
   }
+}
+
+/** Classes of errors and how often each came. */
+export function errorsOf({ errors }: Pick<Tally, 'errors'>): string {
+  const texts = Object.entries(errors).map(([name, count]) => `${count} × ${name}`);
+  return texts.length === 0 ? 'none' : texts.join(', ');
 }

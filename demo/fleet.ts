@@ -48,7 +48,9 @@ export function describeSizes(pool: LivePool): string {
 }
 
 /** Rows of a SHOW command by pod, from the admin console of every pooler pod, past the operator. */
-export async function askPoolers(command: string): Promise<Readonly<Record<string, readonly Record<string, unknown>[]>>> {
+export async function askPoolers(
+  command: string,
+): Promise<Readonly<Record<string, readonly Record<string, unknown>[]>>> {
   const kube = await cluster();
   const secret = await kube.get(RESOURCES.Secret, NAMESPACE, childNames(POOL).operatorSecret);
   const { user, password } = adminLogin(secret.data ?? {});
@@ -75,7 +77,10 @@ export async function poolersAgree(pool: LivePool): Promise<void> {
   for (const pod of pool.status?.pods ?? []) {
     for (const { database, size } of pod.sizes ?? []) {
       const row = databases[pod.name]?.find((one) => one['name'] === database);
-      check(Number(row?.['pool_size']) === size, `PgBouncer on ${pod.name} says pool_size=${String(row?.['pool_size'])} for ${database}, the status ${size}`);
+      check(
+        Number(row?.['pool_size']) === size,
+        `PgBouncer on ${pod.name} says pool_size=${String(row?.['pool_size'])} for ${database}, the status ${size}`,
+      );
     }
   }
 }

@@ -35,7 +35,9 @@ export async function prepareCluster(narrator: Narrator): Promise<boolean> {
     narrator.say(`cluster "${layout.name}" is up already`);
     return false;
   }
-  narrator.say(`starting cluster "${layout.name}": etcd, API server, controllers, scheduler, kubelet, containerd on this machine`);
+  narrator.say(
+    `starting cluster "${layout.name}": etcd, API server, controllers, scheduler, kubelet, containerd on this machine`,
+  );
   await run(process.execPath, [join(CHECKOUT, 'test/cluster/main.ts'), 'up']);
   narrator.good('a Kubernetes is up');
   return true;
@@ -59,13 +61,21 @@ export async function clearEarlierDemo(narrator: Narrator): Promise<void> {
 
 export async function installOperator(narrator: Narrator): Promise<void> {
   // A CRD that was applied without helm can't become helm's; it is brought up to date the same way.
-  const found = await tryKubectl(['get', 'crd', CRD_NAME, '-o', 'jsonpath={.metadata.annotations.meta\\.helm\\.sh/release-name}']);
+  const found = await tryKubectl([
+    'get',
+    'crd',
+    CRD_NAME,
+    '-o',
+    'jsonpath={.metadata.annotations.meta\\.helm\\.sh/release-name}',
+  ]);
   const isForeign = found.code === 0 && found.stdout !== RELEASE;
   if (isForeign) await kubectl(['apply', '--server-side', '--force-conflicts', '-f', join(CHECKOUT, 'crds')]);
   const values = ['--values', manifest('helm-values.yaml'), ...(isForeign ? ['--set', 'crds.enabled=false'] : [])];
   const repo = process.env['IMAGE_REPO'];
   if (repo !== undefined) values.push('--set', `image.repository=${repo.replace(/\/$/, '')}/operator`);
-  narrator.command(`helm upgrade --install ${RELEASE} charts/poolsmith -n ${SYSTEM_NAMESPACE} --create-namespace -f demo/manifests/helm-values.yaml`);
+  narrator.command(
+    `helm upgrade --install ${RELEASE} charts/poolsmith -n ${SYSTEM_NAMESPACE} --create-namespace -f demo/manifests/helm-values.yaml`,
+  );
   const place = ['--namespace', SYSTEM_NAMESPACE, '--create-namespace'];
   await run(findHelm(), ['upgrade', '--install', RELEASE, CHART, ...place, ...values]);
   // The tag stays the same when the image changes.
@@ -94,7 +104,8 @@ export async function startPostgres(narrator: Narrator, startedCluster: boolean)
   const host = await until('PostgreSQL to be ready', address, 60_000, 100);
   await migrate({ host, port: 5432, database: DATABASE, ...OWNER });
   narrator.good('PostgreSQL runs with max_connections=100, and has the tables of the application');
-  if (!(await isOwnCluster())) narrator.say('this machine must reach pods at their addresses: the demo counts backends on the server itself');
+  if (!(await isOwnCluster()))
+    narrator.say('this machine must reach pods at their addresses: the demo counts backends on the server itself');
   return { host, port: 5432, database: DATABASE, ...SUPERUSER };
 }
 

@@ -22,7 +22,10 @@ export async function explain(name: string | undefined, namespace: string | unde
   const client = KubeClient.fromKubeConfig();
   try {
     const [where, what] = place(name, namespace ?? client.namespace ?? 'default');
-    const pools = what === undefined ? (await client.list(POOLS, { namespace: where })).items : [await client.find(POOLS, where, what)];
+    const pools =
+      what === undefined
+        ? (await client.list(POOLS, { namespace: where })).items
+        : [await client.find(POOLS, where, what)];
     const found = pools.filter((pool) => pool !== undefined);
     if (found.length === 0) {
       process.stderr.write(`No PoolConfig ${what ?? ''} in namespace ${where}. Name another one by --namespace.\n`);
@@ -40,15 +43,24 @@ export async function plan(file: string, namespace: string | undefined, defaultI
   const client = KubeClient.fromKubeConfig();
   try {
     const source = file === '-' ? await text(process.stdin) : await readFile(file, 'utf8');
-    const objects = parseAllDocuments(source).map((document) => document.toJS() as PoolConfig | null).filter((object) => object?.kind === 'PoolConfig') as readonly PoolConfig[];
+    const objects = parseAllDocuments(source)
+      .map((document) => document.toJS() as PoolConfig | null)
+      .filter((object) => object?.kind === 'PoolConfig') as readonly PoolConfig[];
     if (objects.length === 0) {
       process.stderr.write(`${file} holds no PoolConfig.\n`);
       return 1;
     }
     let blocked = false;
     for (const object of objects) {
-      const metadata = { ...object.metadata, namespace: object.metadata.namespace ?? namespace ?? client.namespace ?? 'default' };
-      const checked = (await client.apply({ ...object, metadata } as never, { dryRun: true, force: true, fieldManager: 'poolsmith-plan' })) as unknown as LivePool;
+      const metadata = {
+        ...object.metadata,
+        namespace: object.metadata.namespace ?? namespace ?? client.namespace ?? 'default',
+      };
+      const checked = (await client.apply({ ...object, metadata } as never, {
+        dryRun: true,
+        force: true,
+        fieldManager: 'poolsmith-plan',
+      })) as unknown as LivePool;
       const preview = previewPool(await observeFromApi(client, checked, defaultImage));
       process.stdout.write(`${preview.lines.join('\n')}\n`);
       blocked ||= preview.blocked;
@@ -77,7 +89,10 @@ async function observeFromApi(client: KubeClient, pool: LivePool, defaultImage: 
     client.list(POOLS, {}),
   ]);
   const secrets = await Promise.all(
-    referencedSecrets(pool).map(async (secret) => [secret, secretReading((await client.find(RESOURCES.Secret, namespace, secret)) ?? 'missing')] as const),
+    referencedSecrets(pool).map(
+      async (secret) =>
+        [secret, secretReading((await client.find(RESOURCES.Secret, namespace, secret)) ?? 'missing')] as const,
+    ),
   );
   const refs = (pool.spec.workloads ?? []).map((workload) => workload.ref).filter((ref) => ref !== undefined);
   const workloads = await Promise.all(
@@ -92,7 +107,13 @@ async function observeFromApi(client: KubeClient, pool: LivePool, defaultImage: 
     return new SecretText(Buffer.from(data[key] ?? '', 'base64').toString('utf8'));
   };
   const children = configMap === undefined ? [] : [configMap as unknown as KubeObject];
-  const sameServer = others.items.filter((other: LiveObject & LivePool) => other.metadata.uid !== pool.metadata.uid && other.spec.server.host === pool.spec.server.host && other.metadata.namespace === namespace && other.metadata.name !== name);
+  const sameServer = others.items.filter(
+    (other: LiveObject & LivePool) =>
+      other.metadata.uid !== pool.metadata.uid &&
+      other.spec.server.host === pool.spec.server.host &&
+      other.metadata.namespace === namespace &&
+      other.metadata.name !== name,
+  );
   return {
     nowMs: Date.now(),
     epoch: 0,
@@ -107,7 +128,9 @@ async function observeFromApi(client: KubeClient, pool: LivePool, defaultImage: 
     replicaSets: sets.items.map(replicaSetFacts),
     pods: pods.items.map(podFacts),
     poolers: new Map(),
-    neighbours: sameServer.map((other) => ({ key: `${other.metadata.namespace}/${other.metadata.name}`, connections: other.spec.budget.connections ?? 0 })),
+    neighbours: sameServer.map((other) => ({
+      key: `${other.metadata.namespace}/${other.metadata.name}`,
+      connections: other.spec.budget.connections ?? 0,
+    })),
   };
 }
-

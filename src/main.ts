@@ -80,16 +80,25 @@ async function operate(values: Values): Promise<number> {
   const { runOperator } = await import('./operator.ts');
   const { LOG_LEVELS } = await import('./telemetry/logger.ts');
   const logLevel = LOG_LEVELS.find((level) => level === values['log-level']);
-  if (logLevel === undefined) throw new UsageError(`--log-level is "${values['log-level']}"; it must be one of ${LOG_LEVELS.join(', ')}`);
-  if (!['true', 'false'].includes(values['leader-elect'])) throw new UsageError(`--leader-elect is "${values['leader-elect']}"; it must be true or false`);
+  if (logLevel === undefined)
+    throw new UsageError(`--log-level is "${values['log-level']}"; it must be one of ${LOG_LEVELS.join(', ')}`);
+  if (!['true', 'false'].includes(values['leader-elect']))
+    throw new UsageError(`--leader-elect is "${values['leader-elect']}"; it must be true or false`);
   const httpPort = Number(values['http-port']);
-  if (!Number.isInteger(httpPort) || httpPort < 1 || httpPort > 65_535) throw new UsageError(`--http-port is "${values['http-port']}"; it must be 1 to 65535`);
+  if (!Number.isInteger(httpPort) || httpPort < 1 || httpPort > 65_535)
+    throw new UsageError(`--http-port is "${values['http-port']}"; it must be 1 to 65535`);
   const stop = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => { stop.abort(new Error(signal)); });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => {
+      stop.abort(new Error(signal));
+    });
   try {
     await runOperator(
       {
-        namespaces: values.namespaces.split(',').map((namespace) => namespace.trim()).filter((namespace) => namespace !== ''),
+        namespaces: values.namespaces
+          .split(',')
+          .map((namespace) => namespace.trim())
+          .filter((namespace) => namespace !== ''),
         logLevel,
         leaderElect: values['leader-elect'] === 'true',
         leaseNamespace: values['lease-namespace'] ?? process.env['POD_NAMESPACE'] ?? 'default',

@@ -50,7 +50,9 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     fieldManager: FIELD_MANAGER,
     qps: 100,
     burst: 200,
-    onAnswer: ({ verb, resource, status }) => { metrics.called(verb, resource, status); },
+    onAnswer: ({ verb, resource, status }) => {
+      metrics.called(verb, resource, status);
+    },
   });
   const queue = new WorkQueue({ clock, random });
   const world = new World({
@@ -59,11 +61,20 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     log,
     random,
     namespaces: options.namespaces,
-    onChange: (key, source) => { queue.add(key, source === 'list' ? 'low' : 'normal'); },
+    onChange: (key, source) => {
+      queue.add(key, source === 'list' ? 'low' : 'normal');
+    },
   });
   const consoles = new Consoles();
   const servers = new Servers();
-  const events = new EventRecorder({ client, clock, log, random, controller: 'poolsmith.dev/operator', instance: options.identity });
+  const events = new EventRecorder({
+    client,
+    clock,
+    log,
+    random,
+    controller: 'poolsmith.dev/operator',
+    instance: options.identity,
+  });
   const refusals: Refusals = new Map();
   // Without election every start counts as a new leadership; seconds since 2025 only grow.
   const ownEpoch = Math.floor((clock.now() - Date.UTC(2025, 0, 1)) / 1000);
@@ -80,8 +91,12 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     log,
     defaultImage: options.poolerImage,
     epoch: () => (options.leaderElect ? elector?.epoch : ownEpoch),
-    onPlanned: (key, observation, plan) => { metrics.saw(key, observation, plan); },
-    onForgotten: (key) => { metrics.forget(key); },
+    onPlanned: (key, observation, plan) => {
+      metrics.saw(key, observation, plan);
+    },
+    onForgotten: (key) => {
+      metrics.forget(key);
+    },
   });
   const controller = new Controller({
     queue,
@@ -89,25 +104,33 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     workers: WORKERS,
     log,
     reconcile: (key, signal) => reconciler.reconcile(key, signal),
-    onReconciled: ({ outcome, durationMs }) => { metrics.reconciled(outcome, durationMs); },
+    onReconciled: ({ outcome, durationMs }) => {
+      metrics.reconciled(outcome, durationMs);
+    },
   });
   const http = new TelemetryServer({
     port: options.httpPort,
     metrics: () => metrics.text(),
-    health: () => (queue.metrics().longestRunningMs > STUCK_MS ? 'a turn has been running for over two minutes' : undefined),
-    readiness: () => (world.isFresh(MAX_SILENCE_MS) ? undefined : 'the view of the cluster is not complete or not fresh'),
+    health: () =>
+      queue.metrics().longestRunningMs > STUCK_MS ? 'a turn has been running for over two minutes' : undefined,
+    readiness: () =>
+      world.isFresh(MAX_SILENCE_MS) ? undefined : 'the view of the cluster is not complete or not fresh',
   });
-
-  await http.start();
-  log.info('operator starting', { identity: options.identity, server: client.server, namespaces: options.namespaces });
-  world.start();
-  await world.waitForSync(stop);
-  log.info('caches are complete', { pools: world.pools.list().length });
 
   const lost = Promise.withResolvers<never>();
   const ended = Promise.withResolvers<undefined>();
-  stop.addEventListener('abort', () => { ended.resolve(undefined); }, { once: true });
-  if (options.leaderElect) {
+  stop.addEventListener(
+    'abort',
+    () => {
+      ended.resolve(undefined);
+    },
+    { once: true },
+  );
+  const lead = (): void => {
+    if (!options.leaderElect) {
+      controller.start();
+      return;
+    }
     elector = new LeaderElector({
       client,
       clock,
@@ -130,11 +153,20 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
       },
     });
     elector.start();
-  } else {
-    controller.start();
-  }
+  };
 
+  // What has started by then must be stopped also when a signal comes before the caches are complete.
   try {
+    await http.start();
+    log.info('operator starting', {
+      identity: options.identity,
+      server: client.server,
+      namespaces: options.namespaces,
+    });
+    world.start();
+    await world.waitForSync(stop);
+    log.info('caches are complete', { pools: world.pools.list().length });
+    lead();
     await Promise.race([ended.promise, lost.promise]);
   } finally {
     log.info('operator stopping');

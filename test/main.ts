@@ -13,12 +13,40 @@ type Tier = {
 };
 
 const TIERS: readonly Tier[] = [
-  { name: 'unit', what: 'pure decisions, tables and properties', files: 'test/{api,chart,controller,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry}/**/*.test.ts' },
-  { name: 'parts', what: 'real PgBouncer and PostgreSQL processes, image archives', files: 'test/{parts,images}/**/*.test.ts' },
-  { name: 'admission', what: 'the schema and its rules, on a real API server', files: 'test/admission/**/*.test.ts', needsCluster: true },
-  { name: 'kube', what: 'the Kubernetes adapter, on a real API server', files: 'test/cluster-tier/**/*.test.ts', needsCluster: true },
-  { name: 'scenarios', what: 'the operator end to end, on a real cluster', files: 'test/scenarios/**/*.test.ts', needsCluster: true },
-  { name: 'cluster', what: 'the test cluster itself: crash, leftovers, a second one beside', files: 'test/cluster/*.test.ts' },
+  {
+    name: 'unit',
+    what: 'pure decisions, tables and properties',
+    files:
+      'test/{api,chart,controller,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry}/**/*.test.ts',
+  },
+  {
+    name: 'parts',
+    what: 'real PgBouncer and PostgreSQL processes, image archives',
+    files: 'test/{parts,images}/**/*.test.ts',
+  },
+  {
+    name: 'admission',
+    what: 'the schema and its rules, on a real API server',
+    files: 'test/admission/**/*.test.ts',
+    needsCluster: true,
+  },
+  {
+    name: 'kube',
+    what: 'the Kubernetes adapter, on a real API server',
+    files: 'test/cluster-tier/**/*.test.ts',
+    needsCluster: true,
+  },
+  {
+    name: 'scenarios',
+    what: 'the operator end to end, on a real cluster',
+    files: 'test/scenarios/**/*.test.ts',
+    needsCluster: true,
+  },
+  {
+    name: 'cluster',
+    what: 'the test cluster itself: crash, leftovers, a second one beside',
+    files: 'test/cluster/*.test.ts',
+  },
 ];
 
 type Tally = { passed: number; failed: number; skipped: number };
@@ -52,7 +80,9 @@ async function main(wanted: readonly string[]): Promise<number> {
     total.passed += tally.passed;
     total.failed += tally.failed;
     total.skipped += tally.skipped;
-    summary.push(`${tier.name.padEnd(10)} ${String(tally.passed)} passed, ${String(tally.failed)} failed, ${String(tally.skipped)} skipped, ${((Date.now() - startedMs) / 1000).toFixed(0)} s`);
+    summary.push(
+      `${tier.name.padEnd(10)} ${String(tally.passed)} passed, ${String(tally.failed)} failed, ${String(tally.skipped)} skipped, ${((Date.now() - startedMs) / 1000).toFixed(0)} s`,
+    );
   }
   console.log(`\n${summary.join('\n')}\n`);
   console.log(`${String(total.passed)} passed, ${String(total.failed)} failed, ${String(total.skipped)} skipped`);
@@ -68,7 +98,11 @@ async function runMocha(files: readonly string[], env: Readonly<Record<string, s
       stdio: 'inherit',
       env: { ...process.env, ...env, TEST_TALLY: tallyFile },
     });
-    const code = await new Promise<number>((resolve) => child.once('exit', (status) => { resolve(status ?? 1); }));
+    const code = await new Promise<number>((resolve) =>
+      child.once('exit', (status) => {
+        resolve(status ?? 1);
+      }),
+    );
     const [passed = 0, failed = 0, skipped = 0] = readTally(tallyFile);
     return { passed, failed: code !== 0 && failed === 0 ? 1 : failed, skipped };
   } finally {

@@ -8,7 +8,8 @@ const REPLICAS = 6;
 
 export const applicationScaled: Step = {
   title: `The application grows from 2 to ${REPLICAS} pods`,
-  explanation: 'Three times the threads want the database. The pools grow with them, inside the budget, without a restart.',
+  explanation:
+    'Three times the threads want the database. The pools grow with them, inside the budget, without a restart.',
   run: async (world) => {
     const { narrator, application, last } = world;
     const before = last.pool === undefined ? 0 : grantedTo(last.pool);

@@ -17,22 +17,30 @@ export const applicationStopped: Step = {
     await kubectl(['scale', '-n', NAMESPACE, `deployment/${WEB}`, '--replicas=0']);
     const kube = await cluster();
     const arePodsGone = async (): Promise<true | undefined> =>
-      (await kube.list(RESOURCES.Pod, { namespace: NAMESPACE, labelSelector: APPLICATION_PODS })).items.length === 0 || undefined;
+      (await kube.list(RESOURCES.Pod, { namespace: NAMESPACE, labelSelector: APPLICATION_PODS })).items.length === 0 ||
+      undefined;
     await until('the application to stop', arePodsGone, 45_000, 100);
     const client = new pg.Client(postgres);
     await client.connect();
     try {
       const threads = await writtenTallies(client);
-      const seen = application.total.threads;
+      const { threads: seen, crashes } = application.total;
+      check(crashes === 0, 'no process of the application crashed');
       for (const [name, own] of Object.entries(seen)) {
-        check(threads[name] !== undefined, `thread ${name} wrote down its tally`);
-        check((threads[name]?.acknowledged ?? 0) >= own.acknowledged, `thread ${name} did not forget an order`);
+        const written = threads[name];
+        check(written !== undefined, `thread ${name} wrote down its tally`);
+        check(written.acknowledged >= own.acknowledged, `thread ${name} did not forget an order`);
       }
       const { acknowledged, found, lost, double, unknown, torn } = await auditOrders(client, threads);
       const facts = `${acknowledged} acknowledged, ${found} in the table, ${lost} lost, ${double} twice, ${torn} by halves`;
-      check(acknowledged > 0 && lost === 0 && double === 0 && torn === 0, `every order is there exactly once (${facts})`);
+      check(
+        acknowledged > 0 && lost === 0 && double === 0 && torn === 0,
+        `every order is there exactly once (${facts})`,
+      );
       check(found - acknowledged <= unknown && found >= acknowledged, `nothing is there that nobody placed (${facts})`);
-      narrator.good(`${facts}${unknown === 0 ? '' : `; ${unknown} were cut at COMMIT, of them ${found - acknowledged} are there`}`);
+      narrator.good(
+        `${facts}${unknown === 0 ? '' : `; ${unknown} were cut at COMMIT, of them ${found - acknowledged} are there`}`,
+      );
     } finally {
       await client.end();
     }

@@ -1,5 +1,6 @@
 // Step: the PgBouncer of a pod is killed without a word, as the kernel's OOM killer would.
 import { CONTAINER } from '../../src/model/names.ts';
+import { until } from '../../test/cluster/processes.ts';
 import { isOwnCluster } from '../../test/support/kubectl.ts';
 import { killContainer } from '../../test/support/kill.ts';
 import { poolPods } from '../../test/support/pool-children.ts';
@@ -13,7 +14,10 @@ export const containerKilled: Step = {
   explanation:
     'SIGKILL, no grace: whoever was connected to it loses the connection, nothing can prevent that. The budget must hold\n' +
     'all the same (PostgreSQL may still keep backends of the dead), and no order may be lost or placed twice.',
-  mayFail: { most: 3 * THREADS, because: `its connections break, and new ones are refused for about a second; at most 3 for each of the ${THREADS} threads` },
+  mayFail: {
+    most: 3 * THREADS,
+    because: `its connections break, and new ones are refused for about a second; at most 3 for each of the ${THREADS} threads`,
+  },
   run: async (world) => {
     const { narrator, application } = world;
     if (!(await isOwnCluster())) {
@@ -25,12 +29,13 @@ export const containerKilled: Step = {
     const { name, uid } = victim.metadata;
     const id = await killContainer(NAMESPACE, name, CONTAINER);
     narrator.command(`ctr -n k8s.io tasks kill --signal SIGKILL ${id.slice(0, 12)}…   # ${name}`);
-    const isNewContainer = async (): Promise<boolean> => {
+    const isNewContainer = async (): Promise<true | undefined> => {
       const pods = await poolPods(NAMESPACE, POOL);
       const state = pods.find((pod) => pod.metadata.uid === uid)?.status?.containerStatuses?.[0];
-      return state === undefined || (state.ready && state.containerID !== `containerd://${id}`);
+      // The operator may have replaced the pod instead.
+      return state === undefined || (state.ready && state.containerID !== `containerd://${id}`) || undefined;
     };
-    while (!(await isNewContainer())) await application.read();
+    await until('the container to be back', isNewContainer, 30_000);
     narrator.good('the kubelet started it again');
     const pool = await fleetIsProved(world);
     await poolersAgree(pool);

@@ -43,8 +43,14 @@ export const operatorKilled: Step = {
     narrator.good('the operator is back');
     await fleetIsProved(world);
     const values = await settingOnPods();
-    check(values.length === 2 && values.every((value) => value === String(VALUE)), `every pod runs what was asked for meanwhile, they say ${values.join(', ')}`);
-    check(JSON.stringify(identities) === JSON.stringify(await podIdentities(NAMESPACE, POOL)), 'no pooler pod was touched');
+    check(
+      values.length === 2 && values.every((value) => value === String(VALUE)),
+      `every pod runs what was asked for meanwhile, they say ${values.join(', ')}`,
+    );
+    check(
+      JSON.stringify(identities) === JSON.stringify(await podIdentities(NAMESPACE, POOL)),
+      'no pooler pod was touched',
+    );
     await application.everyThreadDoes(2);
     narrator.good('it proved what was asked for meanwhile; no pooler pod was restarted');
   },

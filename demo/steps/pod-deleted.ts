@@ -23,7 +23,10 @@ export const podDeleted: Step = {
     narrator.good(`replaced: ${describeSizes(pool)}`);
     await application.everyThreadDoes(2);
     const pods = await poolPods(NAMESPACE, POOL);
-    check(pods.every((pod) => pod.metadata.uid !== uid), 'the deleted pod is gone');
+    check(
+      pods.every((pod) => pod.metadata.uid !== uid),
+      'the deleted pod is gone',
+    );
     narrator.good('the old pod is gone, a new one serves with its share, every thread goes on');
   },
 };

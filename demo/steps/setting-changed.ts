@@ -10,7 +10,8 @@ const VALUE = 7;
 
 export const settingChanged: Step = {
   title: 'A setting changes, and nothing restarts',
-  explanation: 'It goes to one pod first (the canary), is read back there, then goes to the rest and is read back again.',
+  explanation:
+    'It goes to one pod first (the canary), is read back there, then goes to the rest and is read back again.',
   run: async (world) => {
     const { narrator, application } = world;
     const identities = await podIdentities(NAMESPACE, POOL);
@@ -19,9 +20,15 @@ export const settingChanged: Step = {
     });
     await fleetIsProved(world);
     const values = await settingOnPods();
-    check(values.length === 2 && values.every((value) => value === String(VALUE)), `every pod says ${SETTING}=${VALUE}, they say ${values.join(', ')}`);
+    check(
+      values.length === 2 && values.every((value) => value === String(VALUE)),
+      `every pod says ${SETTING}=${VALUE}, they say ${values.join(', ')}`,
+    );
     narrator.good(`${SETTING}=${VALUE} is in force on both pods: Ready says so, and so do their consoles`);
-    check(isDeepStrictEqual(identities, await podIdentities(NAMESPACE, POOL)), 'pods, containers and restart counts are the same as before');
+    check(
+      isDeepStrictEqual(identities, await podIdentities(NAMESPACE, POOL)),
+      'pods, containers and restart counts are the same as before',
+    );
     await application.everyThreadDoes(2);
     narrator.good('same pods, same containers, restart counts unchanged; every thread went on');
   },

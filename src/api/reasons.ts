@@ -176,7 +176,8 @@ export const REASONS = {
   },
   Overcommitted: {
     on: { BudgetSatisfied: NO },
-    meaning: 'The pods still hold more than the budget, as after it was lowered; shares shrink as their transactions end.',
+    meaning:
+      'The pods still hold more than the budget, as after it was lowered; shares shrink as their transactions end.',
     remedy: 'None; if it stays, look for transactions that do not end.',
   },
   ServerAllowsLess: {

@@ -32,7 +32,13 @@ type ConsoleAction = Extract<Action, { kind: 'loadLive' | 'shrinkPools' | 'endDr
 const SHRINK_DEADLINE_MS = 4_000;
 
 /** Rejects with the first failure; what was not run is planned again from a fresh look. */
-export async function apply(options: ApplierOptions, key: string, observation: Observation, actions: readonly Action[], signal: AbortSignal): Promise<void> {
+export async function apply(
+  options: ApplierOptions,
+  key: string,
+  observation: Observation,
+  actions: readonly Action[],
+  signal: AbortSignal,
+): Promise<void> {
   const onConsole = actions.filter(isConsoleAction);
   for (const action of actions) {
     signal.throwIfAborted();
@@ -65,18 +71,40 @@ async function write(
     case 'scaleReplicaSet': {
       const { name, resourceVersion, to } = action;
       const spec = { replicas: to };
-      world.replicaSets.upsert(await client.mergePatch(RESOURCES.ReplicaSet, namespace, name, { spec }, { resourceVersion, signal }));
+      world.replicaSets.upsert(
+        await client.mergePatch(RESOURCES.ReplicaSet, namespace, name, { spec }, { resourceVersion, signal }),
+      );
       return;
     }
     case 'deleteReplicaSet':
-      await client.delete(RESOURCES.ReplicaSet, namespace, action.name, { uid: action.uid, resourceVersion: action.resourceVersion, propagationPolicy: 'Background', signal });
+      await client.delete(RESOURCES.ReplicaSet, namespace, action.name, {
+        uid: action.uid,
+        resourceVersion: action.resourceVersion,
+        propagationPolicy: 'Background',
+        signal,
+      });
       return;
     case 'deletePod':
-      await client.delete(RESOURCES.Pod, namespace, action.name, { uid: action.uid, resourceVersion: action.resourceVersion, signal });
+      await client.delete(RESOURCES.Pod, namespace, action.name, {
+        uid: action.uid,
+        resourceVersion: action.resourceVersion,
+        signal,
+      });
       return;
     case 'patchPod': {
-      const metadata = { annotations: nulled(action.annotations), ...(action.labels === undefined ? {} : { labels: nulled(action.labels) }) };
-      world.pods.upsert(await client.mergePatch(RESOURCES.Pod, namespace, action.name, { metadata }, { resourceVersion: action.resourceVersion, signal }));
+      const metadata = {
+        annotations: nulled(action.annotations),
+        ...(action.labels === undefined ? {} : { labels: nulled(action.labels) }),
+      };
+      world.pods.upsert(
+        await client.mergePatch(
+          RESOURCES.Pod,
+          namespace,
+          action.name,
+          { metadata },
+          { resourceVersion: action.resourceVersion, signal },
+        ),
+      );
     }
   }
 }
@@ -86,22 +114,38 @@ function nulled(entries: Readonly<Record<string, string | undefined>>): Record<s
   return Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, value ?? null]));
 }
 
-async function createCredentials(options: ApplierOptions, key: string, pool: Observation['pool'], signal: AbortSignal): Promise<void> {
+async function createCredentials(
+  options: ApplierOptions,
+  key: string,
+  pool: Observation['pool'],
+  signal: AbortSignal,
+): Promise<void> {
   const object = {
     ...head(pool, 'v1', 'Secret', childNames(pool.metadata.name).operatorSecret),
     type: 'Opaque',
-    stringData: { 'admin-password': randomBytes(24).toString('base64url'), 'proof-key': randomBytes(32).toString('base64url') },
+    stringData: {
+      'admin-password': randomBytes(24).toString('base64url'),
+      'proof-key': randomBytes(32).toString('base64url'),
+    },
   };
   try {
     // Created, never applied: two operators must not each write a password of their own.
-    options.world.ownSecrets.upsert((await options.client.create(object, { signal, fieldManager: FIELD_MANAGER })) as never);
+    options.world.ownSecrets.upsert(
+      (await options.client.create(object, { signal, fieldManager: FIELD_MANAGER })) as never,
+    );
   } catch (error) {
     if (!isApiError(error, 'alreadyExists')) throw error;
     await noteForeign(options, key, pool.metadata.uid, object, signal);
   }
 }
 
-async function applyChild(options: ApplierOptions, key: string, ownerUid: string, object: KubeObject, signal: AbortSignal): Promise<void> {
+async function applyChild(
+  options: ApplierOptions,
+  key: string,
+  ownerUid: string,
+  object: KubeObject,
+  signal: AbortSignal,
+): Promise<void> {
   const store = storeFor(options.world, object.kind);
   const { namespace, name } = object.metadata;
   // A child that no store has may be somebody else's object of the same name: forced apply would take it over.
@@ -110,8 +154,16 @@ async function applyChild(options: ApplierOptions, key: string, ownerUid: string
 }
 
 /** True when the name is taken by an object that this PoolConfig does not own; the next observation then shows it. */
-async function noteForeign(options: ApplierOptions, key: string, ownerUid: string, object: KubeObject, signal: AbortSignal): Promise<boolean> {
-  const live = await options.client.find(resourceOf(object), object.metadata.namespace, object.metadata.name, { signal });
+async function noteForeign(
+  options: ApplierOptions,
+  key: string,
+  ownerUid: string,
+  object: KubeObject,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const live = await options.client.find(resourceOf(object), object.metadata.namespace, object.metadata.name, {
+    signal,
+  });
   if (live === undefined || ownedBy(live, ownerUid)) {
     if (live !== undefined) storeFor(options.world, object.kind).upsert(live);
     return false;
@@ -134,7 +186,12 @@ function storeFor(world: World, kind: string): Store<LiveObject> {
   return store as Store<LiveObject>;
 }
 
-async function command(options: ApplierOptions, observation: Observation, action: ConsoleAction, signal: AbortSignal): Promise<void> {
+async function command(
+  options: ApplierOptions,
+  observation: Observation,
+  action: ConsoleAction,
+  signal: AbortSignal,
+): Promise<void> {
   const pod = observation.pods.find((candidate) => candidate.uid === action.uid);
   const { credentials } = observation;
   if (pod?.ip === undefined || credentials === undefined) return;
@@ -144,7 +201,12 @@ async function command(options: ApplierOptions, observation: Observation, action
       await loadLive(options, pod, console, action.ini, signal);
       return;
     case 'shrinkPools':
-      await drainToSize(console, { targets: action.to, fromSizes: action.from, deadlineMs: SHRINK_DEADLINE_MS, signal });
+      await drainToSize(console, {
+        targets: action.to,
+        fromSizes: action.from,
+        deadlineMs: SHRINK_DEADLINE_MS,
+        signal,
+      });
       return;
     case 'endDrain':
       await endDrain(console, { databases: action.databases, deadlineMs: action.deadlineMs, signal });
@@ -155,7 +217,13 @@ async function command(options: ApplierOptions, observation: Observation, action
  * A refused file has been applied down to its bad line, so the last proved configuration goes back in force at once: boot.ini, which is on
  * the pod's disk, at floor sizes. The planner then writes the former live.ini.
  */
-async function loadLive(options: ApplierOptions, pod: PodFacts, console: ReturnType<typeof consoleOf>, ini: string, signal: AbortSignal): Promise<void> {
+async function loadLive(
+  options: ApplierOptions,
+  pod: PodFacts,
+  console: ReturnType<typeof consoleOf>,
+  ini: string,
+  signal: AbortSignal,
+): Promise<void> {
   await options.prover.beforeLoad(pod, pod.live ?? '', console, signal);
   try {
     await console.loadFile(PLACE.liveFile, { signal });

@@ -63,7 +63,8 @@ export function replicaSetFacts({ metadata, spec, status }: ReplicaSet): Replica
     replicas: spec?.replicas ?? 1,
     observedReplicas: status?.replicas ?? 0,
     terminating: metadata.deletionTimestamp !== undefined,
-    replicaFailure: status?.conditions?.find((entry) => entry.type === 'ReplicaFailure' && entry.status === 'True')?.reason,
+    replicaFailure: status?.conditions?.find((entry) => entry.type === 'ReplicaFailure' && entry.status === 'True')
+      ?.reason,
   };
 }
 
@@ -102,7 +103,10 @@ export function workloadFacts(workload: Deployment | StatefulSet): WorkloadFacts
 export function projectWorkload<T extends Deployment | StatefulSet>(raw: T): T {
   const { metadata, spec, status } = raw as Deployment;
   const { name, namespace, uid, resourceVersion } = metadata;
-  const containers = (spec?.template.spec?.containers ?? []).map(({ name: container, env }) => ({ name: container, env }));
+  const containers = (spec?.template.spec?.containers ?? []).map(({ name: container, env }) => ({
+    name: container,
+    env,
+  }));
   return {
     apiVersion: raw.apiVersion,
     kind: raw.kind,

@@ -63,7 +63,10 @@ export async function observe(
     server: undefined,
     trials: [],
     children,
-    replicaSets: world.replicaSets.byIndex('pool', key).filter((set) => set.metadata.ownerReferences?.some((owner) => owner.uid === pool.metadata.uid) === true).map(replicaSetFacts),
+    replicaSets: world.replicaSets
+      .byIndex('pool', key)
+      .filter((set) => set.metadata.ownerReferences?.some((owner) => owner.uid === pool.metadata.uid) === true)
+      .map(replicaSetFacts),
     pods,
     poolers: new Map(),
     neighbours: world.neighbours(pool).map(neighbour),
@@ -90,7 +93,11 @@ function readSecrets(world: World, key: string, pool: LivePool): ReadonlyMap<str
   return readings;
 }
 
-function readChildren({ world, foreign }: ObserverOptions, key: string, pool: LivePool): ReadonlyMap<string, KubeObject> {
+function readChildren(
+  { world, foreign }: ObserverOptions,
+  key: string,
+  pool: LivePool,
+): ReadonlyMap<string, KubeObject> {
   const names = childNames(pool.metadata.name);
   const namespace = pool.metadata.namespace;
   const found = [
@@ -105,8 +112,7 @@ function readChildren({ world, foreign }: ObserverOptions, key: string, pool: Li
 
 function readCredentials(world: World, pool: LivePool): OperatorCredentials | undefined {
   const data = world.ownSecrets.get(pool.metadata.namespace, childNames(pool.metadata.name).operatorSecret)?.data as
-    | Readonly<Record<string, string>>
-    | undefined;
+    Readonly<Record<string, string>> | undefined;
   const read = (name: string): SecretText | undefined =>
     data?.[name] === undefined ? undefined : new SecretText(Buffer.from(data[name], 'base64').toString('utf8'));
   const adminPassword = read('admin-password');
@@ -130,7 +136,13 @@ function neighbour(other: LivePool): Observation['neighbours'][number] {
   return { key: `${other.metadata.namespace}/${other.metadata.name}`, connections: declared };
 }
 
-async function tryLogins(options: ObserverOptions, key: string, base: Observation, ca: string | undefined, signal: AbortSignal): Promise<Observation['trials']> {
+async function tryLogins(
+  options: ObserverOptions,
+  key: string,
+  base: Observation,
+  ca: string | undefined,
+  signal: AbortSignal,
+): Promise<Observation['trials']> {
   const wishes = wantedTrials(base);
   const hash = serverHash(base);
   if (wishes.length === 0 || hash === undefined) return [];
@@ -168,7 +180,13 @@ async function readPooler(
     const reading = { ok: true, view, userlistProved: false, serverProof: 'untried', refusal } as const;
     // Logins prove nothing about a configuration that is not loaded, and a pod on its way out needs no proof.
     const database = view.databases[0]?.name ?? databasesOf(base.pool)[0]?.name;
-    if (pod.live === undefined || database === undefined || pod.terminatingSinceMs !== undefined || loadedIni(reading) !== pod.grant?.ini) return reading;
+    if (
+      pod.live === undefined ||
+      database === undefined ||
+      pod.terminatingSinceMs !== undefined ||
+      loadedIni(reading) !== pod.grant?.ini
+    )
+      return reading;
     const userlistProved = await prover.userlist(pod, pod.live, credentials, signal);
     if (!userlistProved) return reading;
     const paused = view.databases.some((row) => row.paused);
@@ -183,10 +201,18 @@ async function readPooler(
   }
 }
 
-export function consoleOf(consoles: Consoles, pod: Pick<PodFacts, 'uid' | 'ip'>, credentials: OperatorCredentials): AdminConsole {
+export function consoleOf(
+  consoles: Consoles,
+  pod: Pick<PodFacts, 'uid' | 'ip'>,
+  credentials: OperatorCredentials,
+): AdminConsole {
   const ip = pod.ip ?? '';
   const key = consoleKey({ podUid: pod.uid, ip, passwordVersion: '1' });
-  return consoles.get(key, { address: { host: ip, port: POOLER_PORT }, user: ADMIN_USER, password: credentials.adminPassword });
+  return consoles.get(key, {
+    address: { host: ip, port: POOLER_PORT },
+    user: ADMIN_USER,
+    password: credentials.adminPassword,
+  });
 }
 
 export const LIVE_FILE = PLACE.liveFile;

@@ -76,13 +76,25 @@ export class Prover {
     }
   }
 
-  async #tryServer({ pod, live, console, users, credentials, database, signal }: ServerProofInput): Promise<ServerProof> {
+  async #tryServer({
+    pod,
+    live,
+    console,
+    users,
+    credentials,
+    database,
+    signal,
+  }: ServerProofInput): Promise<ServerProof> {
     if (pod.ip === undefined) return 'untried';
     const user = users.find((candidate) => candidate.plain);
     const file = userlistFile(live) ?? '';
     const login =
       user === undefined
-        ? { role: 'proof' as const, user: PROOF_USER, password: proofPassword(userlistHash(file) ?? '', credentials.proofKey) }
+        ? {
+            role: 'proof' as const,
+            user: PROOF_USER,
+            password: proofPassword(userlistHash(file) ?? '', credentials.proofKey),
+          }
         : { role: 'application' as const, user: user.name, password: user.secret };
     try {
       const result = await proveServerLogin({
@@ -110,7 +122,9 @@ function serverKey(pod: PodFacts, live: string): string {
     .split('\n')
     .filter((line) => line.includes('host=') || line.startsWith('server_tls_') || line.startsWith('auth_file'))
     .map((line) => line.replace(/ (pool_size|max_db_connections)='?\d+'?/g, ''));
-  return createHash('sha256').update([pod.container.id ?? '', ...lines].join('\n')).digest('hex');
+  return createHash('sha256')
+    .update([pod.container.id ?? '', ...lines].join('\n'))
+    .digest('hex');
 }
 
 function userlistFile(live: string): string | undefined {

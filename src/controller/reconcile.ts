@@ -55,12 +55,19 @@ export class Reconciler {
     const plan = planPool(observation);
     this.#options.onPlanned?.(key, observation, plan);
     await this.#closeWhatIsGone(key, observation);
-    for (const action of plan.actions) log.info('action', { pool: key, generation: pool.metadata.generation, kind: action.kind, why: action.why });
+    for (const action of plan.actions)
+      log.info('action', { pool: key, generation: pool.metadata.generation, kind: action.kind, why: action.why });
     const outcome = await this.#apply(key, observation, plan, signal);
     await this.#writeStatus(pool, plan, signal);
     for (const event of plan.events) {
       const regarding = { apiVersion: API_VERSION, kind: 'PoolConfig', name, namespace, uid: pool.metadata.uid };
-      this.#options.events.record({ regarding, type: event.type, reason: event.reason, action: 'Reconcile', note: event.note });
+      this.#options.events.record({
+        regarding,
+        type: event.type,
+        reason: event.reason,
+        action: 'Reconcile',
+        note: event.note,
+      });
     }
     return outcome;
   }
@@ -82,7 +89,12 @@ export class Reconciler {
     if (canonicalJson(pool.status ?? {}) === canonicalJson(plan.status)) return;
     const { name, namespace } = pool.metadata;
     const object = { apiVersion: API_VERSION, kind: 'PoolConfig', metadata: { name, namespace }, status: plan.status };
-    const written = await this.#options.client.apply(object, { fieldManager: STATUS_FIELD_MANAGER, force: true, subresource: 'status', signal });
+    const written = await this.#options.client.apply(object, {
+      fieldManager: STATUS_FIELD_MANAGER,
+      force: true,
+      subresource: 'status',
+      signal,
+    });
     this.#options.world.pools.upsert(written as unknown as LivePool);
   }
 
@@ -131,4 +143,3 @@ export function splitKey(key: string): [string, string] {
   const slash = key.indexOf('/');
   return [key.slice(0, slash), key.slice(slash + 1)];
 }
-

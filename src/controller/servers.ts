@@ -67,7 +67,10 @@ export class Servers {
     signal: AbortSignal,
   ): Promise<readonly LoginTrial[]> {
     const kept = this.#trials.get(key);
-    if (kept?.hash === hash && (kept.trials.every((trial) => trial.outcome === 'ok') || nowMs - kept.atMs < TRIAL_RETRY_MS)) {
+    if (
+      kept?.hash === hash &&
+      (kept.trials.every((trial) => trial.outcome === 'ok') || nowMs - kept.atMs < TRIAL_RETRY_MS)
+    ) {
       return kept.trials;
     }
     const { host, tls } = pool.spec.server;

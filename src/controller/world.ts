@@ -87,7 +87,8 @@ export class World {
   isFresh(maxSilenceMs: number): boolean {
     const nowMs = this.#options.clock.monotonicMs();
     return this.#reflectors.every(
-      ({ hasSynced, lastContactMs }) => hasSynced && lastContactMs !== undefined && nowMs - lastContactMs <= maxSilenceMs,
+      ({ hasSynced, lastContactMs }) =>
+        hasSynced && lastContactMs !== undefined && nowMs - lastContactMs <= maxSilenceMs,
     );
   }
 
@@ -114,9 +115,17 @@ export class World {
     this.#reflect(RESOURCES.StatefulSet, this.statefulSets, undefined, projectWorkload);
     this.pools.subscribe(({ object, source }) => {
       onChange(`${object.metadata.namespace ?? ''}/${object.metadata.name}`, source);
-      for (const other of this.neighbours(object)) onChange(`${other.metadata.namespace}/${other.metadata.name}`, source);
+      for (const other of this.neighbours(object))
+        onChange(`${other.metadata.namespace}/${other.metadata.name}`, source);
     });
-    for (const store of [this.pods, this.replicaSets, this.services, this.configMaps, this.ownSecrets, this.disruptionBudgets]) {
+    for (const store of [
+      this.pods,
+      this.replicaSets,
+      this.services,
+      this.configMaps,
+      this.ownSecrets,
+      this.disruptionBudgets,
+    ]) {
       (store as Store<LiveObject>).subscribe(({ object, source }) => {
         for (const key of poolKeys(object)) onChange(key, source);
       });
@@ -134,11 +143,18 @@ export class World {
   #poolsUsing({ kind, metadata }: LiveObject): readonly string[] {
     return this.pools
       .byIndex('namespace', metadata.namespace ?? '')
-      .filter((pool) => pool.spec.workloads?.some(({ ref }) => ref?.kind === kind && ref.name === metadata.name) === true)
+      .filter(
+        (pool) => pool.spec.workloads?.some(({ ref }) => ref?.kind === kind && ref.name === metadata.name) === true,
+      )
       .map((pool) => `${pool.metadata.namespace}/${pool.metadata.name}`);
   }
 
-  #reflect<T extends LiveObject>(resource: Resource<T>, store: Store<T>, labelSelector?: string, project?: (raw: T) => T): void {
+  #reflect<T extends LiveObject>(
+    resource: Resource<T>,
+    store: Store<T>,
+    labelSelector?: string,
+    project?: (raw: T) => T,
+  ): void {
     const { client, clock, log, random, namespaces } = this.#options;
     const scopes = namespaces.length === 0 ? [undefined] : namespaces;
     for (const namespace of scopes) {

@@ -18,8 +18,8 @@ export type CallOptions = {
   /** Default 10 s. After a `timeout` or `unavailable` error a write may or may not have happened. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
-  /** Skips the client's own rate limit; for the renewal of the Lease, which nothing may hold up. */
-  readonly unlimited?: boolean;
+  /** Waits neither for the client's rate limit nor for a connection; for the Lease, which nothing may hold up. */
+  readonly urgent?: boolean;
 };
 
 export type Selection = {
@@ -312,11 +312,11 @@ export class KubeClient {
   }
 
   async #send<T>(call: Call, options: CallOptions, send: (http: HttpCall) => Promise<T>): Promise<T> {
-    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal, unlimited = false } = options;
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal, urgent = false } = options;
     const query = Object.fromEntries(
       Object.entries(call.query ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
     );
-    if (!unlimited) {
+    if (!urgent) {
       await this.#bucket.take(signal).catch((cause: unknown) => {
         throw new ApiError({
           kind: 'cancelled',
@@ -332,7 +332,7 @@ export class KubeClient {
     try {
       const { body, contentType } = call;
       const content = body === undefined ? {} : { body, ...(contentType === undefined ? {} : { contentType }) };
-      return await send({ method, path, query, ...content, timeoutMs, signal });
+      return await send({ method, path, query, ...content, timeoutMs, urgent, signal });
     } catch (error) {
       status = isApiError(error) ? error.status : 0;
       throw error;

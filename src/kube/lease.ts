@@ -252,13 +252,13 @@ export class LeaderElector {
     const lease = await this.#read(RELEASE_LIMIT_MS);
     if (lease?.spec?.holderIdentity === this.#options.identity && lease.spec.leaseTransitions === epoch) {
       const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1 };
-      await this.#options.client.update({ ...lease, spec }, { timeoutMs: RELEASE_LIMIT_MS, unlimited: true });
+      await this.#options.client.update({ ...lease, spec }, { timeoutMs: RELEASE_LIMIT_MS, urgent: true });
     }
   }
 
   async #read(timeoutMs = MAX_CALL_MS): Promise<Lease | undefined> {
     const { client, namespace, name } = this.#options;
-    const lease = await client.find(RESOURCES.Lease, namespace, name, { timeoutMs, unlimited: true });
+    const lease = await client.find(RESOURCES.Lease, namespace, name, { timeoutMs, urgent: true });
     if (lease !== undefined) {
       this.#observe(lease);
     }
@@ -275,7 +275,7 @@ export class LeaderElector {
 
   #write(lease: Lease, epoch: number, acquireTime = lease.spec?.acquireTime): Promise<Lease> {
     const spec = { ...lease.spec, ...this.#spec(epoch), ...(acquireTime === undefined ? {} : { acquireTime }) };
-    return this.#options.client.update({ ...lease, spec }, { timeoutMs: MAX_CALL_MS, unlimited: true });
+    return this.#options.client.update({ ...lease, spec }, { timeoutMs: MAX_CALL_MS, urgent: true });
   }
 
   async #createLease(epoch: number): Promise<Lease> {
@@ -283,7 +283,7 @@ export class LeaderElector {
     const spec = { ...this.#spec(epoch), acquireTime: microTime(clock.now()) };
     const { apiVersion, kind } = RESOURCES.Lease;
     const object = { apiVersion, kind, metadata: { namespace, name }, spec };
-    return client.create(object, { timeoutMs: MAX_CALL_MS, unlimited: true });
+    return client.create(object, { timeoutMs: MAX_CALL_MS, urgent: true });
   }
 
   #spec(epoch: number) {

@@ -14,19 +14,24 @@ export type HttpCall = {
   readonly contentType?: string;
   /** Until the whole answer is here; for a stream, until its head is. */
   readonly timeoutMs: number;
+  readonly urgent?: boolean;
   readonly signal?: AbortSignal | undefined;
 };
 
 type Answer = Dispatcher.ResponseData;
 
 /**
- * Calls over HTTP/1.1, where a broken connection fails one call only. Streams over HTTP/2 where the server offers it: one
- * connection carries a hundred watches, which cost 0.05 MB each instead of the 0.25 MB of a TLS connection of their own.
+ * - `calls` over a few HTTP/1.1 connections, where a broken one fails one call only; the rest waits its turn.
+ * - `urgent` beside them, so that the Lease never waits behind calls that hang.
+ * - `streams` over HTTP/2 where the server offers it: one connection carries a hundred watches, which cost 0.05 MB each
+ *   instead of the 0.25 MB of a TLS connection of their own.
  */
-type Agents = { readonly calls: Dispatcher; readonly streams: Dispatcher };
+type Lane = 'calls' | 'urgent' | 'streams';
+type Agents = Readonly<Record<Lane, Dispatcher>>;
 
 /** Projected service account tokens are renewed by the kubelet well before they expire; client-go re-reads as often. */
 const ACCESS_LIFE_MS = 60_000;
+const CALL_CONNECTIONS = 16;
 const CONNECT_TIMEOUT_MS = 5_000;
 const TCP_KEEP_ALIVE_MS = 30_000;
 /** Shorter than the idle time of common load balancers (60 s), so that we close first. */
@@ -53,7 +58,7 @@ export class Transport {
   /** The parsed JSON of an answer with a status below 400; anything else throws an ApiError. */
   async json(call: HttpCall): Promise<unknown> {
     return this.#withDeadline(call, async (signal) => {
-      const answer = await this.#open('calls', call, signal);
+      const answer = await this.#open(call.urgent === true ? 'urgent' : 'calls', call, signal);
       const text = await answer.body.text();
       try {
         return JSON.parse(text) as unknown;
@@ -89,10 +94,10 @@ export class Transport {
   async close(): Promise<void> {
     const agents = this.#agents;
     this.#agents = undefined;
-    await Promise.all([agents?.calls.destroy(), agents?.streams.destroy()]);
+    await Promise.all(Object.values(agents ?? {}).map((agent) => agent.destroy()));
   }
 
-  async #open(lane: keyof Agents, call: HttpCall, signal: AbortSignal): Promise<Answer> {
+  async #open(lane: Lane, call: HttpCall, signal: AbortSignal): Promise<Answer> {
     const answer = await this.#attempt(lane, call, signal);
     if (answer.statusCode < 400) {
       return answer;
@@ -110,7 +115,7 @@ export class Transport {
     throw await errorOf(call, answer, this.#clock.now());
   }
 
-  async #attempt(lane: keyof Agents, call: HttpCall, signal: AbortSignal): Promise<Answer> {
+  async #attempt(lane: Lane, call: HttpCall, signal: AbortSignal): Promise<Answer> {
     const { agents, headers } = await this.#ready();
     return agents[lane].request({
       origin: this.#origin,
@@ -134,14 +139,16 @@ export class Transport {
       const value = await this.#credentials.read();
       if (this.#agents !== undefined && !isDeepStrictEqual(value.tls, this.#access?.value.tls)) {
         // A rotated certificate: what is under way finishes on the old connections.
-        void this.#agents.calls.close();
-        void this.#agents.streams.close();
+        for (const agent of Object.values(this.#agents)) {
+          void agent.close();
+        }
         this.#agents = undefined;
       }
       this.#access = { value, readMs: now };
     }
     this.#agents ??= {
-      calls: createAgent(this.#access.value, { allowH2: false }),
+      calls: createAgent(this.#access.value, { allowH2: false, connections: CALL_CONNECTIONS }),
+      urgent: createAgent(this.#access.value, { allowH2: false }),
       streams: createAgent(this.#access.value, { allowH2: true }),
     };
     return { agents: this.#agents, headers: this.#access.value.headers };
@@ -214,10 +221,12 @@ async function errorOf(call: HttpCall, answer: Answer, nowMs: number): Promise<A
   );
 }
 
-function createAgent({ tls, proxyUrl }: Access, { allowH2 }: { readonly allowH2: boolean }): Dispatcher {
+type Shape = { readonly allowH2: boolean; readonly connections?: number };
+
+function createAgent({ tls, proxyUrl }: Access, shape: Shape): Dispatcher {
   const connect = { ...tls, timeout: CONNECT_TIMEOUT_MS, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS };
   const options = {
-    allowH2,
+    ...shape,
     // Deadlines are ours: a watch is allowed to be silent.
     headersTimeout: 0,
     bodyTimeout: 0,

@@ -9,8 +9,7 @@ import type { ServerFault, ServerView } from './server-view.ts';
 
 /** A referenced Secret as far as it could be read. */
 export type SecretReading =
-  | { readonly state: 'present'; readonly data: ReadonlyMap<string, SecretText> }
-  | { readonly state: 'missing' };
+  { readonly state: 'present'; readonly data: ReadonlyMap<string, SecretText> } | { readonly state: 'missing' };
 
 /** The operator's own credentials for a fleet's admin consoles. */
 export type OperatorCredentials = { readonly adminPassword: SecretText; readonly proofKey: SecretText };

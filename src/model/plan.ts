@@ -7,7 +7,13 @@ import type { Sizes } from './pooler-model.ts';
 export type Action = { readonly why: string } & (
   | { readonly kind: 'createCredentials' }
   | { readonly kind: 'applyChild'; readonly object: KubeObject }
-  | { readonly kind: 'scaleReplicaSet'; readonly name: string; readonly resourceVersion: string; readonly from: number; readonly to: number }
+  | {
+      readonly kind: 'scaleReplicaSet';
+      readonly name: string;
+      readonly resourceVersion: string;
+      readonly from: number;
+      readonly to: number;
+    }
   | { readonly kind: 'deleteReplicaSet'; readonly name: string; readonly uid: string; readonly resourceVersion: string }
   | { readonly kind: 'deletePod'; readonly name: string; readonly uid: string; readonly resourceVersion: string }
   /** A merge-patch that only succeeds on the very pod version the plan was made from. */
@@ -21,9 +27,21 @@ export type Action = { readonly why: string } & (
   /** SET conffile = live.ini and RELOAD, on the console. */
   | { readonly kind: 'loadLive'; readonly pod: string; readonly uid: string; readonly ini: string }
   /** Brings a busy pool down to its lowered size by a short server lifetime. */
-  | { readonly kind: 'shrinkPools'; readonly pod: string; readonly uid: string; readonly from: Sizes; readonly to: Sizes }
+  | {
+      readonly kind: 'shrinkPools';
+      readonly pod: string;
+      readonly uid: string;
+      readonly from: Sizes;
+      readonly to: Sizes;
+    }
   /** Pauses, waits until no server is active, closes what clients are left. */
-  | { readonly kind: 'endDrain'; readonly pod: string; readonly uid: string; readonly databases: readonly string[]; readonly deadlineMs: number }
+  | {
+      readonly kind: 'endDrain';
+      readonly pod: string;
+      readonly uid: string;
+      readonly databases: readonly string[];
+      readonly deadlineMs: number;
+    }
 );
 
 export type PlannedEvent = { readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly note: string };

@@ -28,5 +28,10 @@ export type ServerLimits = {
 
 /** One reading through the monitor role. `seesOthers` is false when the role lacks pg_monitor (then `backends` is not a proof). */
 export type ServerView =
-  | { readonly reachable: true; readonly limits: ServerLimits; readonly seesOthers: boolean; readonly backends: readonly BackendGroup[] }
+  | {
+      readonly reachable: true;
+      readonly limits: ServerLimits;
+      readonly seesOthers: boolean;
+      readonly backends: readonly BackendGroup[];
+    }
   | { readonly reachable: false; readonly fault: ServerFault };

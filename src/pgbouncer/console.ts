@@ -1,9 +1,10 @@
 // One pooler's admin console over one kept connection: typed readings and commands, one at a time, each with a deadline.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { PoolerView } from '../model/pooler-view.ts';
 import type { SecretText } from '../model/secret-text.ts';
 import type { WireAnswer, WireClient } from '../postgres/wire-client.ts';
 import { AdminError, DecodeError } from './errors.ts';
+import { expectTag, reloadWithoutLogins } from './quiet-reload.ts';
+import type { Ask } from './quiet-reload.ts';
 import { adminErrorOf, LOGGING_IN, openSession } from './session.ts';
 import type { ConsoleAddress } from './session.ts';
 import {
@@ -31,8 +32,6 @@ export type AdminConsoleOptions = {
 
 /** The database that is the console itself; readings leave its rows out. */
 export const CONSOLE_DATABASE = 'pgbouncer';
-
-const QUIET_POLL_MS = 3;
 
 /**
  * Invariants: at most one connection; at most one command on it at a time, in the order of the calls; a command that times out or is aborted
@@ -259,34 +258,4 @@ export class AdminConsole {
   }
 }
 
-type Ask = (
-  statement: string,
-  how?: { readonly timeoutMs?: number; readonly evenIfAborted?: boolean },
-) => Promise<WireAnswer>;
 type Rows = (statement: string) => Promise<readonly ShowRow[]>;
-
-/** The cap keeps pools that have a server from launching another; RELOAD puts the file's own cap back. */
-async function reloadWithoutLogins(ask: Ask, quietWithinMs: number): Promise<void> {
-  const former = decodeConfig((await ask('SHOW CONFIG')).rows).get('max_user_connections') ?? '0';
-  try {
-    expectTag(await ask(setStatement('max_user_connections', '1')), 'SET');
-    const deadline = performance.now() + quietWithinMs;
-    while (decodePools((await ask('SHOW POOLS')).rows).some(({ serversLogin }) => serversLogin > 0)) {
-      if (performance.now() > deadline) {
-        break;
-      }
-      await delay(QUIET_POLL_MS);
-    }
-    expectTag(await ask('RELOAD'), 'RELOAD');
-  } catch (error) {
-    // A RELOAD that is refused before it changes anything leaves the cap.
-    await ask(setStatement('max_user_connections', former), { evenIfAborted: true }).catch(() => undefined);
-    throw error;
-  }
-}
-
-function expectTag(answer: WireAnswer, tag: string): void {
-  if (answer.command !== tag) {
-    throw new AdminError('protocol', `${tag} was answered by ${answer.command}`);
-  }
-}

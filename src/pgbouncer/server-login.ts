@@ -87,9 +87,15 @@ export type ServerLoginProof = ServerLogin & {
   readonly role: 'proof' | 'application';
 };
 
-/** NewServer: PgBouncer logged a server connection in after the mark. ServerAnswered: PostgreSQL itself refused the proving user. */
+/**
+ * NewServer: PgBouncer logged a server connection in after the mark. ServerAnswered: PostgreSQL itself refused the proving user.
+ * UnchangedServer: the login was answered by a connection from before the mark that no RELOAD has marked for closing, so nothing that leads to
+ * the server has changed (file names included; their contents PgBouncer does not compare).
+ */
+export type ServerLoginEvidence = 'NewServer' | 'ServerAnswered' | 'UnchangedServer';
+
 export type ServerLoginProved =
-  | { readonly proved: true; readonly by: 'NewServer' | 'ServerAnswered'; readonly tookMs: number }
+  | { readonly proved: true; readonly by: ServerLoginEvidence; readonly tookMs: number }
   | { readonly proved: false; readonly fault: ServerFault | 'Timeout' | 'PoolerRefused' };
 
 const POLL_MS = 25;
@@ -138,7 +144,7 @@ async function watchForNewServer(proof: ServerLoginProof, signal: AbortSignal): 
   for (;;) {
     // Not the signal that a won race fires: an aborted command takes the kept connection with it.
     const servers = await proof.console.servers(proof.signal);
-    if (servers.some((server) => isNewLogin(server, proof))) {
+    if (evidenceIn(servers, proof) === 'NewServer') {
       return 'NewServer';
     }
     await delay(POLL_MS, undefined, { signal });
@@ -151,12 +157,17 @@ async function logInUntilAnswered(
   applicationName: string,
   signal: AbortSignal,
   last: { fault: ServerFault | 'Timeout' | 'PoolerRefused' },
-): Promise<'NewServer' | 'ServerAnswered' | undefined> {
+): Promise<ServerLoginEvidence | undefined> {
   await earlierAttemptsOver(proof, signal);
   for (;;) {
     const { address, database, user, password, timeoutMs } = proof;
     const result = await tryServerLogin({ address, database, user, password, applicationName, timeoutMs, signal });
-    if (!result.ok) {
+    if (result.ok) {
+      const evidence = evidenceIn(await proof.console.servers(proof.signal), proof);
+      if (evidence !== undefined) {
+        return evidence;
+      }
+    } else {
       last.fault = result.fault;
       if (result.fresh && proof.role === 'proof' && ANSWERS_THAT_PROVE.has(result.fault)) {
         return 'ServerAnswered';
@@ -165,7 +176,7 @@ async function logInUntilAnswered(
         return undefined;
       }
     }
-    // An old connection may have answered: only the watch can tell, and the next login may find it recycled.
+    // A connection that is marked may have answered; the next login finds it recycled.
     await delay(RETRY_MS, undefined, { signal });
   }
 }
@@ -181,8 +192,17 @@ async function earlierAttemptsOver(proof: ServerLoginProof, signal: AbortSignal)
 }
 
 /** `new` is PgBouncer's word for a server connection that is still logging in. */
-function isNewLogin(server: ServerRow, { database, since }: ServerLoginProof): boolean {
-  return server.database === database && server.state !== 'new' && !server.closeNeeded && !since.has(server.id);
+function evidenceIn(
+  servers: readonly ServerRow[],
+  proof: ServerLoginProof,
+): 'NewServer' | 'UnchangedServer' | undefined {
+  const valid = servers.filter(
+    ({ database, state, closeNeeded }) => database === proof.database && state !== 'new' && !closeNeeded,
+  );
+  if (valid.length === 0) {
+    return undefined;
+  }
+  return valid.every(({ id }) => proof.since.has(id)) ? 'UnchangedServer' : 'NewServer';
 }
 
 /**

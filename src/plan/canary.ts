@@ -68,7 +68,12 @@ function onlyFor(canary: PodState, target: NamedModel, record: ProvedRecord): Ch
 function standingRefusal(observation: Observation, target: NamedModel): Refusal | undefined {
   const refused = observation.pool.status?.refused;
   if (refused?.configHash !== target.modelHash) return undefined;
-  const refusal = { configHash: refused.configHash, setting: refused.setting ?? '', message: refused.message ?? '', at: refused.at ?? '' };
+  const refusal = {
+    configHash: refused.configHash,
+    setting: refused.setting ?? '',
+    message: refused.message ?? '',
+    at: refused.at ?? '',
+  };
   const passing = refusal.setting === SERVER_LOGIN;
   return passing && observation.nowMs - parseIso(refusal.at) > RETRY_AFTER_MS ? undefined : refusal;
 }
@@ -91,13 +96,18 @@ function verdict(observation: Observation, canary: PodState, target: NamedModel)
   if (unproved.kind === 'mismatch' && ageMs > MISMATCH_GRACE_MS) {
     const [first] = unproved.mismatches;
     if (first !== undefined) {
-      return refuse(first.key, `PgBouncer accepted ${first.key} but runs with "${first.got ?? 'nothing'}" instead of "${first.want}".`);
+      return refuse(
+        first.key,
+        `PgBouncer accepted ${first.key} but runs with "${first.got ?? 'nothing'}" instead of "${first.want}".`,
+      );
     }
   }
   if (unproved.kind === 'server' && unproved.proof !== 'untried' && ageMs > SERVER_GRACE_MS) {
     return refuse(SERVER_LOGIN, unproved.proof);
   }
-  return ageMs > DEADLINE_MS ? refuse(stepName(unproved), `not proved within ${DEADLINE_MS / 1000} s: ${stepName(unproved)}.`) : undefined;
+  return ageMs > DEADLINE_MS
+    ? refuse(stepName(unproved), `not proved within ${DEADLINE_MS / 1000} s: ${stepName(unproved)}.`)
+    : undefined;
 }
 
 /** The setting that PgBouncer's words are about, when they name one we wrote. */
@@ -107,9 +117,15 @@ function settingIn(message: string, target: NamedModel): string {
 }
 
 function stepName(unproved: Unproved): string {
-  return { noGrant: 'grant', unreachable: 'admin console', notLoaded: 'loading', refused: 'loading', mismatch: 'read-back', userlist: 'userlist', server: SERVER_LOGIN }[
-    unproved.kind
-  ];
+  return {
+    noGrant: 'grant',
+    unreachable: 'admin console',
+    notLoaded: 'loading',
+    refused: 'loading',
+    mismatch: 'read-back',
+    userlist: 'userlist',
+    server: SERVER_LOGIN,
+  }[unproved.kind];
 }
 
 export function isServerFault(proof: string): proof is ServerFault {

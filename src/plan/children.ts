@@ -5,12 +5,7 @@ import { childNames, PLACE } from '../model/names.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import { SecretText } from '../model/secret-text.ts';
-import {
-  renderBootConfigMap,
-  renderDisruptionBudget,
-  renderFilesSecret,
-  renderService,
-} from '../render/children.ts';
+import { renderBootConfigMap, renderDisruptionBudget, renderFilesSecret, renderService } from '../render/children.ts';
 import { covers, sameData } from '../render/covers.ts';
 import { renderIni } from '../render/ini.ts';
 import type { PodState } from './pod-state.ts';
@@ -43,7 +38,9 @@ export function planFiles(
     record?.model.serverTls.caFile === file ||
     observation.pods.some((pod) => pod.live?.includes(`/${file}`) === true);
   const kept = Object.entries(data).flatMap(([file, text]) =>
-    files.has(file) || !named(file) ? [] : [[file, new SecretText(Buffer.from(text, 'base64').toString('utf8'))] as const],
+    files.has(file) || !named(file)
+      ? []
+      : [[file, new SecretText(Buffer.from(text, 'base64').toString('utf8'))] as const],
   );
   const rendered = renderFilesSecret(observation.pool, new Map([...kept, ...files]));
   if (live !== undefined && sameData(data, rendered['data']) && covers(live, rendered)) return [];
@@ -52,7 +49,13 @@ export function planFiles(
     metadata: { ...rendered.metadata, annotations: { [WRITTEN_AT]: String(observation.nowMs) } },
   };
   const added = [...files.keys()].filter((file) => data[file] === undefined);
-  return [{ kind: 'applyChild', object, why: added.length > 0 ? `new file ${added.join(', ')}` : `Secret ${name} is not as it should be` }];
+  return [
+    {
+      kind: 'applyChild',
+      object,
+      why: added.length > 0 ? `new file ${added.join(', ')}` : `Secret ${name} is not as it should be`,
+    },
+  ];
 }
 
 /** The hash of boot.ini as it is stored; empty while there is none. */
@@ -71,11 +74,22 @@ export function planBoot(observation: Observation, record: ProvedRecord, why: st
 }
 
 export function planService(observation: Observation): readonly Action[] {
-  return [renderService(observation.pool), renderDisruptionBudget(observation.pool)].flatMap((object): readonly Action[] => {
-    const live = observation.children.get(`${object.kind}/${object.metadata.name}`);
-    if (live !== undefined && covers(live, object)) return [];
-    return [{ kind: 'applyChild', object, why: live === undefined ? `${object.kind} ${object.metadata.name} is missing` : `${object.kind} ${object.metadata.name} was changed` }];
-  });
+  return [renderService(observation.pool), renderDisruptionBudget(observation.pool)].flatMap(
+    (object): readonly Action[] => {
+      const live = observation.children.get(`${object.kind}/${object.metadata.name}`);
+      if (live !== undefined && covers(live, object)) return [];
+      return [
+        {
+          kind: 'applyChild',
+          object,
+          why:
+            live === undefined
+              ? `${object.kind} ${object.metadata.name} is missing`
+              : `${object.kind} ${object.metadata.name} was changed`,
+        },
+      ];
+    },
+  );
 }
 
 /** Children of ours by name that belong to somebody else: nothing of them is touched. */
@@ -94,7 +108,12 @@ export function planReplacements(observation: Observation, states: readonly PodS
     if (pod.finished) return [{ ...deletion, why: `${pod.name} has ended and will not start again` }];
     const settled = observation.nowMs - pod.createdAtMs > MIN_AGE_MS;
     if (phase !== 'Terminating' && isCrashLooping(pod.container) && settled) {
-      return [{ ...deletion, why: `the container of ${pod.name} died twice within ten minutes: a new pod starts sooner than the back-off ends` }];
+      return [
+        {
+          ...deletion,
+          why: `the container of ${pod.name} died twice within ten minutes: a new pod starts sooner than the back-off ends`,
+        },
+      ];
     }
     return [];
   });
@@ -104,6 +123,9 @@ export function planReplacements(observation: Observation, states: readonly PodS
 const MIN_AGE_MS = 30_000;
 
 /** The kubelet backs off from the second death within ten minutes on. */
-export function isCrashLooping(container: { readonly waitingReason: string | undefined; readonly restartCount: number }): boolean {
+export function isCrashLooping(container: {
+  readonly waitingReason: string | undefined;
+  readonly restartCount: number;
+}): boolean {
   return container.waitingReason === 'CrashLoopBackOff' && container.restartCount >= 1;
 }

@@ -103,7 +103,9 @@ function tryToRender<T extends object>(render: () => T): T | { readonly finding:
     return render();
   } catch (error) {
     if (!(error instanceof RenderError)) throw error;
-    return { finding: { condition: 'ConfigApplied', reason: 'InvalidSpec', message: `${error.message}.`, blocking: true } };
+    return {
+      finding: { condition: 'ConfigApplied', reason: 'InvalidSpec', message: `${error.message}.`, blocking: true },
+    };
   }
 }
 

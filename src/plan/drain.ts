@@ -18,7 +18,8 @@ export function isDrained(state: PodState, nowMs: number, times: DrainTimes): bo
   const ageMs = nowMs - drain.sinceMs;
   if (ageMs >= times.timeoutMs) return true;
   if (state.reading?.ok !== true) return !ready;
-  const shareGiven = grant === undefined || (grant.unsettled === undefined && Object.values(grant.sizes).every((size) => size === 1));
+  const shareGiven =
+    grant === undefined || (grant.unsettled === undefined && Object.values(grant.sizes).every((size) => size === 1));
   return state.clients === 0 && shareGiven && ageMs >= ENDPOINT_LAG_MS;
 }
 

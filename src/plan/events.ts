@@ -4,7 +4,11 @@ import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import type { Action, PlannedEvent } from '../model/plan.ts';
 
 /** Equal statuses and no action give no event, so an operator that starts anew repeats nothing. */
-export function tellEvents(former: PoolConfigStatus | undefined, status: PoolConfigStatus, actions: readonly Action[]): readonly PlannedEvent[] {
+export function tellEvents(
+  former: PoolConfigStatus | undefined,
+  status: PoolConfigStatus,
+  actions: readonly Action[],
+): readonly PlannedEvent[] {
   return [
     ...(status.conditions ?? []).flatMap((condition) => conditionEvents(former, condition)),
     ...sizeEvents(former, status),
@@ -46,15 +50,21 @@ function sizeEvents(former: PoolConfigStatus | undefined, status: PoolConfigStat
 function budgetEvents(former: PoolConfigStatus | undefined, { budget }: PoolConfigStatus): readonly PlannedEvent[] {
   const before = former?.budget?.budget;
   if (before === undefined || budget?.budget === undefined || before === budget.budget) return [];
-  return [tell('BudgetChanged', `${before} → ${budget.budget} connections for the fleet (${budget.source ?? 'declared'})`)];
+  return [
+    tell('BudgetChanged', `${before} → ${budget.budget} connections for the fleet (${budget.source ?? 'declared'})`),
+  ];
 }
 
 function podEvents(former: PoolConfigStatus | undefined, status: PoolConfigStatus): readonly PlannedEvent[] {
-  const isNew = (pod: { uid?: string; state?: string }): boolean => former?.pods?.find((entry) => entry.uid === pod.uid)?.state !== pod.state;
+  const isNew = (pod: { uid?: string; state?: string }): boolean =>
+    former?.pods?.find((entry) => entry.uid === pod.uid)?.state !== pod.state;
   return (status.pods ?? []).filter(isNew).flatMap((pod): readonly PlannedEvent[] => {
-    if (pod.state === 'Draining') return [tell('DrainStarted', `${pod.name} takes no new clients and waits for those it has to leave`)];
+    if (pod.state === 'Draining')
+      return [tell('DrainStarted', `${pod.name} takes no new clients and waits for those it has to leave`)];
     if (pod.state !== 'Gone') return [];
-    return [tell('OrphansCounted', `${pod.name} is gone; its connections stay set aside until PostgreSQL shows none of them`)];
+    return [
+      tell('OrphansCounted', `${pod.name} is gone; its connections stay set aside until PostgreSQL shows none of them`),
+    ];
   });
 }
 

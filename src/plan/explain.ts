@@ -5,15 +5,33 @@ export function explainPool(pool: PoolConfig): string {
   const { status } = pool;
   const head = `PoolConfig ${pool.metadata.namespace}/${pool.metadata.name}, generation ${pool.metadata.generation ?? 0}`;
   if (status === undefined) return `${head}\n  The operator has not looked at it yet.\n`;
-  const behind = status.observedGeneration === pool.metadata.generation ? '' : ` (status is of generation ${status.observedGeneration ?? 0})`;
+  const behind =
+    status.observedGeneration === pool.metadata.generation
+      ? ''
+      : ` (status is of generation ${status.observedGeneration ?? 0})`;
   return `${[
     head + behind,
-    ...section('Conditions', (status.conditions ?? []).map((condition) => `${condition.type.padEnd(16)} ${condition.status.padEnd(7)} ${condition.reason}: ${condition.message}`)),
+    ...section(
+      'Conditions',
+      (status.conditions ?? []).map(
+        (condition) =>
+          `${condition.type.padEnd(16)} ${condition.status.padEnd(7)} ${condition.reason}: ${condition.message}`,
+      ),
+    ),
     ...section('Budget', budgetLines(status)),
     ...section('Demand', demandLines(status)),
-    ...section('Sizes', (status.databases ?? []).map((database) => `${database.name}: ${database.size ?? 0} server connections. ${database.reason ?? ''}`)),
+    ...section(
+      'Sizes',
+      (status.databases ?? []).map(
+        (database) => `${database.name}: ${database.size ?? 0} server connections. ${database.reason ?? ''}`,
+      ),
+    ),
     ...section('Pods', podLines(status)),
-    ...(status.refused === undefined ? [] : section('Refused', [`${status.refused.setting ?? ''}: ${status.refused.message ?? ''} (configuration ${status.refused.configHash ?? ''}, ${status.refused.at ?? ''})`])),
+    ...(status.refused === undefined
+      ? []
+      : section('Refused', [
+          `${status.refused.setting ?? ''}: ${status.refused.message ?? ''} (configuration ${status.refused.configHash ?? ''}, ${status.refused.at ?? ''})`,
+        ])),
   ].join('\n')}\n`;
 }
 
@@ -28,9 +46,13 @@ const SOURCE = {
 function budgetLines({ budget }: Status): readonly string[] {
   if (budget === undefined) return ['not worked out yet'];
   const source = budget.source === undefined ? '' : `, ${SOURCE[budget.source]}`;
-  const lines = [`${budget.declared ?? 0} declared − ${budget.reserve ?? 0} reserve = ${budget.budget ?? 0} connections for the fleet${source}`];
-  if (budget.maxConnections !== undefined) lines.push(`max_connections ${budget.maxConnections}, of which ${budget.usable ?? 0} for ordinary roles`);
-  if (budget.setAside !== undefined) lines.push(`${budget.setAside} of them kept free: what replacement and surge pods take when they boot`);
+  const lines = [
+    `${budget.declared ?? 0} declared − ${budget.reserve ?? 0} reserve = ${budget.budget ?? 0} connections for the fleet${source}`,
+  ];
+  if (budget.maxConnections !== undefined)
+    lines.push(`max_connections ${budget.maxConnections}, of which ${budget.usable ?? 0} for ordinary roles`);
+  if (budget.setAside !== undefined)
+    lines.push(`${budget.setAside} of them kept free: what replacement and surge pods take when they boot`);
   return lines;
 }
 

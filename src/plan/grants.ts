@@ -1,8 +1,10 @@
 // Lets the ledger decide which sizes may change now, and turns its answer into the next sizes of each pod.
 import { databasesOf } from '../api/poolconfig.ts';
+import { PLACE } from '../model/names.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Sizes } from '../model/pooler-model.ts';
 import type { PoolerView } from '../model/pooler-view.ts';
+import { orphansOf } from './ledger-cell.ts';
 import { stepLedger, type Cell, type GonePod, type LedgerInput, type LedgerStep } from './ledger.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
 import type { SizingBasis } from './desired.ts';
@@ -11,6 +13,8 @@ import type { SizingBasis } from './desired.ts';
 export const CHANGE_INTERVAL_MS = 1_200;
 /** Without a monitor role nobody can see a lost pod's backends end; its share stays out of use for this long. */
 export const QUARANTINE_MS = 15_000;
+/** Where nobody counts backends, those of a dead container are taken to have ended after this; idle ones end within milliseconds. */
+const ORPHANS_END_MS = 5_000;
 
 export type NextSizes = {
   /** Databases of the basis that may have at least one connection now; a new database is absent until there is room for it. */
@@ -25,6 +29,8 @@ export type GrantStep = {
   readonly asked: LedgerInput;
   /** Keyed by pod uid; terminating pods have none. */
   readonly next: ReadonlyMap<string, NextSizes>;
+  /** Pods that may load their live.ini: none of them has backends left over from a container that died. */
+  readonly mayLoad: ReadonlySet<string>;
 };
 
 export type GrantInput = {
@@ -51,22 +57,35 @@ export function planGrants(input: GrantInput): GrantStep {
     cells,
     targets: input.targets,
     floors: input.floors,
-    extraPodsPossible: Math.max(0, 2 * basis.replicas - states.length),
+    extraPodsPossible: podsStillPossible(observation, states, basis.replicas),
     gone: gonePods(observation),
   };
   const ledger = stepLedger(asked);
   const next = new Map<string, NextSizes>();
   for (const { pod, phase } of states) {
-    if (phase !== 'Terminating') next.set(pod.uid, nextSizes(pod, cells, ledger, leaving.get(pod.uid) ?? {}, input.mayGrow));
+    if (phase !== 'Terminating')
+      next.set(pod.uid, nextSizes(pod, cells, ledger, leaving.get(pod.uid) ?? {}, input.mayGrow));
   }
-  return { ledger, asked, next };
+  const mayLoad = new Set(
+    states
+      .map(({ pod }) => pod.uid)
+      .filter((uid) => cells.filter((cell) => cell.pod === uid).every((cell) => orphansOf(cell) === 0)),
+  );
+  return { ledger, asked, next, mayLoad };
 }
 
-function nextSizes(pod: PodFacts, cells: readonly Cell[], ledger: LedgerStep, leaving: Sizes, mayGrow: boolean): NextSizes {
+function nextSizes(
+  pod: PodFacts,
+  cells: readonly Cell[],
+  ledger: LedgerStep,
+  leaving: Sizes,
+  mayGrow: boolean,
+): NextSizes {
   const sizes: Record<string, number> = {};
   const unsettled: Record<string, number> = { ...leaving };
   for (const cell of cells.filter((candidate) => candidate.pod === pod.uid)) {
-    const isThis = (other: { pod: string; database: string }): boolean => other.pod === cell.pod && other.database === cell.database;
+    const isThis = (other: { pod: string; database: string }): boolean =>
+      other.pod === cell.pod && other.database === cell.database;
     const proposed = ledger.changes.find(isThis);
     const change = proposed?.kind === 'grow' && !mayGrow ? undefined : proposed;
     const size = change?.to ?? cell.granted;
@@ -91,8 +110,7 @@ function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInp
     const inForce = view !== undefined ? sizeInForce(view, database) : pod.grant === undefined ? booted : undefined;
     const seenByPooler = view === undefined ? undefined : serversOf(view, database);
     const seenByServer = backendsOf(input.observation, pod, database);
-    const restarted =
-      pod.container.restartCount > 0 && reading?.ok === true && pod.grant !== undefined && loadedIni(reading) !== pod.grant.ini;
+    const restarted = isFreshContainer(state, input.observation);
     return {
       pod: pod.uid,
       database,
@@ -107,6 +125,28 @@ function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInp
       ...(unsettled === undefined ? {} : { unsettled }),
     };
   });
+}
+
+/**
+ * Pods that may appear without our consent: those the ReplicaSets still owe, and one for every pod that others may yet evict or lose. A pod
+ * that we drain ourselves gets no replacement beyond its ReplicaSet's number.
+ */
+function podsStillPossible(observation: Observation, states: readonly PodState[], replicas: number): number {
+  const wanted = observation.replicaSets.filter((set) => !set.terminating).reduce((sum, set) => sum + set.replicas, 0);
+  const staying = states.filter((state) => state.phase !== 'Terminating').length;
+  const lost = states.filter((state) => state.phase === 'Terminating' && state.pod.drain === undefined).length;
+  return Math.max(
+    0,
+    Math.max(wanted, observation.replicaSets.length === 0 ? replicas : 0) - staying + Math.max(0, replicas - lost),
+  );
+}
+
+/** A container that died and runs boot.ini again: backends of the former one may live on, and come on top of all it opens itself. */
+function isFreshContainer({ pod, reading }: PodState, { nowMs, server }: Observation): boolean {
+  if (pod.container.restartCount === 0 || pod.grant === undefined || reading?.ok !== true) return false;
+  if (reading.view.config.get('conffile') !== PLACE.bootFile) return false;
+  const watched = server?.reachable === true && server.seesOthers;
+  return watched || nowMs - (pod.container.startedAtMs ?? nowMs) < ORPHANS_END_MS;
 }
 
 /** Databases that a pod still holds although they are no longer declared: database → connections it may still have. */
@@ -158,7 +198,9 @@ function gonePods(observation: Observation): readonly GonePod[] {
       const pod = entry.uid ?? entry.name;
       const size = (entry.sizes ?? []).reduce((sum, cell) => sum + cell.size, 0);
       if (server?.reachable !== true || !server.seesOthers) return { pod, quarantine: size };
-      const seen = server.backends.filter((group) => group.clientAddress === entry.ip).reduce((sum, group) => sum + group.count, 0);
+      const seen = server.backends
+        .filter((group) => group.clientAddress === entry.ip)
+        .reduce((sum, group) => sum + group.count, 0);
       // An address that a new pod already has says nothing about the old one any more.
       return { pod, seenByServer: presentIps.has(entry.ip) ? 0 : seen };
     });

@@ -8,8 +8,17 @@ import type { Action, Plan } from '../model/plan.ts';
 import type { Sizes } from '../model/pooler-model.ts';
 import { renderPodTemplate, type PodTemplate } from '../render/pod-template.ts';
 import type { FleetSizes } from '../sizing/size-fleet.ts';
-import { chooseModels, isServerFault, type Choice } from './canary.ts';
-import { foreignChildren, planBoot, planFiles, planReplacements, planService, storedBootHash, storedFiles } from './children.ts';
+import { sumOf } from '../sizing/sizes.ts';
+import { chooseModels, isServerFault, type Choice, type NamedModel } from './canary.ts';
+import {
+  foreignChildren,
+  planBoot,
+  planFiles,
+  planReplacements,
+  planService,
+  storedBootHash,
+  storedFiles,
+} from './children.ts';
 import { desire, type Desired, type SizingBasis, type Wish } from './desired.ts';
 import { drainEndsAtMs, planDrainEnds, type DrainTimes } from './drain.ts';
 import { tellEvents } from './events.ts';
@@ -22,7 +31,7 @@ import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
 import { planReplicaSets } from './replica-sets.ts';
 import { serverHash } from './server-hash.ts';
 import { summarize } from './summary.ts';
-import { sizePods } from './targets.ts';
+import { sizePods, type Targets } from './targets.ts';
 
 /** Plans one PoolConfig. Pure: the same observation gives the same plan, and with nothing to change there is no action. */
 export function planPool(observation: Observation): Plan {
@@ -30,8 +39,8 @@ export function planPool(observation: Observation): Plan {
   const foreign = foreignChildren(observation);
   const first = desire(observation, record?.proved === true);
   const wish = foreign.length > 0 ? blocked(first, nameTaken(foreign)) : first;
-  const chosen = chooseBasis(observation, wish, record);
   const image = observation.pool.spec.pooler?.image ?? observation.pool.status?.image ?? observation.defaultImage;
+  const chosen = chooseBasis(observation, wish, record, image);
   if (chosen === undefined) return waitingPlan(observation, wish, image);
   return fleetPlan(observation, chosen, record, image);
 }
@@ -43,23 +52,37 @@ type Chosen = {
   readonly basis: SizingBasis;
   readonly fleet: FleetSizes & { feasible: true };
   readonly states: readonly PodState[];
-  readonly perPod: ReadonlyMap<string, Sizes>;
+  readonly targets: Targets;
+  readonly template: PodTemplate;
 };
 
 /** What is declared, if it can be had; else what was last proved. Undefined when there is neither. */
-function chooseBasis(observation: Observation, wish: Wish, record: ProvedRecord | undefined): Chosen | undefined {
-  const models = new Map([wish.desired, record].flatMap((known) => (known === undefined ? [] : [[known.modelHash, known.model] as const])));
+function chooseBasis(
+  observation: Observation,
+  wish: Wish,
+  record: ProvedRecord | undefined,
+  image: string,
+): Chosen | undefined {
+  const models = new Map(
+    [wish.desired, record].flatMap((known) => (known === undefined ? [] : [[known.modelHash, known.model] as const])),
+  );
   const states = podStates(observation, models);
-  let current = wish;
-  if (wish.desired !== undefined) {
-    const { fleet, perPod } = sizePods(wish.desired.basis, states);
-    if (fleet.feasible) return { wish, desired: wish.desired, target: wish.desired, basis: wish.desired.basis, fleet, states, perPod };
-    current = blocked(wish, { condition: 'BudgetSatisfied', reason: 'BudgetTooSmall', message: fleet.message, blocking: true });
-  }
-  if (record === undefined) return undefined;
-  const { fleet, perPod } = sizePods(record.basis, states);
-  if (!fleet.feasible) return undefined;
-  return { wish: current, desired: undefined, target: record, basis: record.basis, fleet, states, perPod };
+  const choose = (from: Wish, target: NamedModel & { readonly basis: SizingBasis }): Chosen | string => {
+    const template = templateFor(observation, from.desired, image);
+    const rolling = observation.replicaSets.some((set) => set.template !== template.hash && set.replicas > 0);
+    const targets = sizePods(target.basis, states, rolling);
+    const { fleet } = targets;
+    if (!fleet.feasible) return fleet.message;
+    return { wish: from, desired: from.desired, target, basis: target.basis, fleet, states, targets, template };
+  };
+  const declared = wish.desired === undefined ? undefined : choose(wish, wish.desired);
+  if (typeof declared === 'object') return declared;
+  const standing =
+    declared === undefined
+      ? wish
+      : blocked(wish, { condition: 'BudgetSatisfied', reason: 'BudgetTooSmall', message: declared, blocking: true });
+  const last = record === undefined ? undefined : choose(standing, record);
+  return typeof last === 'object' ? last : undefined;
 }
 
 function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecord | undefined, image: string): Plan {
@@ -73,11 +96,13 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     basis,
     bootFloors: record?.floors ?? {},
     floors,
-    targets: chosen.perPod,
-    mayGrow: states.every(({ pod, phase }) => phase === 'Terminating' || pod.grant === undefined || pod.grant.epoch === observation.epoch),
+    targets: chosen.targets.perPod,
+    mayGrow: states.every(
+      ({ pod, phase }) => phase === 'Terminating' || pod.grant === undefined || pod.grant.epoch === observation.epoch,
+    ),
   });
   const boot = nextRecord(chosen, record, choice, grants);
-  const template = templateFor(observation, desired, image);
+  const { template } = chosen;
   const stored = storedFiles(observation);
   const actions: Action[] = [
     ...(desired === undefined ? [] : planFiles(observation, desired.files, record)),
@@ -90,7 +115,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
       states,
       template,
       replicas: basis.replicas,
-      roomForPods: roomForPods(grants, basis, floors, states.length),
+      ...roomForPods(grants, chosen, floors),
       drain,
     }),
     ...planPodConfigs({
@@ -98,6 +123,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
       states,
       choice,
       next: grants.next,
+      mayLoad: grants.mayLoad,
       bootHash: storedBootHash(observation),
       storedFiles: stored.names,
       filesWrittenAtMs: stored.writtenAtMs,
@@ -122,8 +148,14 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     busy: actions.length > 0 || pending !== undefined,
   });
   // What has not arrived yet is looked at again even when nothing here knows what it waits for.
-  const arrived = status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
-  return finish(observation, patchEachPodOnce(actions), status, nextLook(actions, pending ?? (arrived ? undefined : NOT_ARRIVED_MS)));
+  const arrived =
+    status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
+  return finish(
+    observation,
+    patchEachPodOnce(actions),
+    status,
+    nextLook(actions, pending ?? (arrived ? undefined : NOT_ARRIVED_MS)),
+  );
 }
 
 const NOT_ARRIVED_MS = 5_000;
@@ -135,16 +167,22 @@ function nextRecord(
   choice: Choice,
   grants: GrantStep,
 ): { record: ProvedRecord; why: string } | undefined {
-  if (desired === undefined) return record === undefined ? undefined : { record, why: 'boot.ini is not as it was proved' };
+  if (desired === undefined)
+    return record === undefined ? undefined : { record, why: 'boot.ini is not as it was proved' };
   const next = { model: target.model, modelHash: target.modelHash, basis, floors: fleet.floors };
   if (record === undefined) return { record: { ...next, proved: false }, why: 'boot.ini for the first pods' };
   const staying = states.filter((state) => state.phase === 'Serving');
   const allProved =
     staying.length >= Math.min(1, basis.replicas) &&
-    states.every((state) => state.phase === 'Terminating' || state.phase === 'Draining' || state.provedModel === target.modelHash);
+    states.every(
+      (state) => state.phase === 'Terminating' || state.phase === 'Draining' || state.provedModel === target.modelHash,
+    );
   const affordable = mayRaiseFloors(grants.asked, fleet.floors);
   if (allProved && affordable && choice.refusal === undefined) {
-    return { record: { ...next, proved: true }, why: 'every pod is proved to run this configuration: it becomes what new pods boot with' };
+    return {
+      record: { ...next, proved: true },
+      why: 'every pod is proved to run this configuration: it becomes what new pods boot with',
+    };
   }
   if (!record.proved && record.modelHash !== target.modelHash && affordable) {
     return { record: { ...next, proved: false }, why: 'nothing was proved yet: boot.ini follows the specification' };
@@ -160,15 +198,26 @@ function templateFor(observation: Observation, desired: Desired | undefined, ima
   return largest === undefined ? rendered : { ...rendered, hash: largest.template };
 }
 
-/** Pods that can be created now: all that are set aside while the ledger is in order, else what is free above what is committed. */
-function roomForPods({ ledger, asked }: GrantStep, basis: SizingBasis, floors: Sizes, existing: number): number {
-  const perPod = Object.values(floors).reduce((sum, size) => sum + size, 0);
-  if (ledger.committed + ledger.setAside <= asked.budget) return Math.max(0, 2 * basis.replicas - existing);
-  return Math.max(0, Math.floor((asked.budget - ledger.committed) / Math.max(1, perPod)));
+/** Pods that can be created now: those that are owed while the ledger is in order, else what is free above what is committed. */
+function roomForPods(
+  { ledger, asked }: GrantStep,
+  { basis, states, targets }: Chosen,
+  floors: Sizes,
+): { roomForPods: number; roomForSurge: boolean } {
+  const perPod = Math.max(1, sumOf(floors));
+  const inOrder = ledger.committed + ledger.setAside <= asked.budget;
+  return {
+    roomForPods: inOrder
+      ? Math.max(0, 2 * basis.replicas - states.length)
+      : Math.max(0, Math.floor((asked.budget - ledger.committed) / perPod)),
+    roomForSurge: targets.surgeKeptFree ? ledger.free >= perPod : inOrder,
+  };
 }
 
 function largerFloors(a: Sizes, b: Sizes): Sizes {
-  return Object.fromEntries([...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [name, Math.max(a[name] ?? 0, b[name] ?? 0)]));
+  return Object.fromEntries(
+    [...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [name, Math.max(a[name] ?? 0, b[name] ?? 0)]),
+  );
 }
 
 /** What the logins through the pods met, as findings that block nothing: the pods serve what they can. */
@@ -176,7 +225,14 @@ function proofFindings(observation: Observation, states: readonly PodState[]): r
   for (const { reading } of states) {
     if (reading?.ok !== true || !isServerFault(reading.serverProof)) continue;
     const fault = reading.serverProof;
-    return [{ condition: 'ServerReachable', reason: FAULT_REASON[fault], message: faultMessage(observation, fault, 'login through the pool'), blocking: false }];
+    return [
+      {
+        condition: 'ServerReachable',
+        reason: FAULT_REASON[fault],
+        message: faultMessage(observation, fault, 'login through the pool'),
+        blocking: false,
+      },
+    ];
   }
   return [];
 }
@@ -185,12 +241,18 @@ function proofFindings(observation: Observation, states: readonly PodState[]): r
 function provedServerHash(observation: Observation, { desired, states, target }: Chosen): string | undefined {
   const former = observation.pool.status?.serverHash;
   const staying = states.filter((state) => state.phase === 'Serving');
-  const proved = desired !== undefined && staying.length > 0 && staying.every((state) => state.provedModel === target.modelHash);
+  const proved =
+    desired !== undefined && staying.length > 0 && staying.every((state) => state.provedModel === target.modelHash);
   return proved ? serverHash(observation) : former;
 }
 
 /** How long until something that is under way is worth another look; undefined at rest. */
-function waitsMs(observation: Observation, { states, basis }: Chosen, grants: GrantStep, drain: DrainTimes): number | undefined {
+function waitsMs(
+  observation: Observation,
+  { states, basis }: Chosen,
+  grants: GrantStep,
+  drain: DrainTimes,
+): number | undefined {
   const waits: number[] = [];
   for (const state of states) {
     if (state.phase === 'Draining') waits.push(500);
@@ -232,7 +294,9 @@ function patchEachPodOnce(actions: readonly Action[]): readonly Action[] {
 /** A plan without a fleet: credentials are made, everything else waits for a specification that can be had. */
 function waitingPlan(observation: Observation, wish: Wish, image: string): Plan {
   const actions: Action[] =
-    observation.credentials === undefined ? [{ kind: 'createCredentials', why: 'the fleet has no admin password yet' }] : [];
+    observation.credentials === undefined
+      ? [{ kind: 'createCredentials', why: 'the fleet has no admin password yet' }]
+      : [];
   const status = summarize({
     observation,
     wish,
@@ -251,7 +315,12 @@ function waitingPlan(observation: Observation, wish: Wish, image: string): Plan 
   return finish(observation, actions, status, actions.length > 0 ? 20 : 5_000);
 }
 
-function finish(observation: Observation, actions: readonly Action[], status: PoolConfigStatus, requeueAfterMs: number | undefined): Plan {
+function finish(
+  observation: Observation,
+  actions: readonly Action[],
+  status: PoolConfigStatus,
+  requeueAfterMs: number | undefined,
+): Plan {
   return { actions, status, events: tellEvents(observation.pool.status, status, actions), requeueAfterMs };
 }
 

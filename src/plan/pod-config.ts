@@ -20,6 +20,7 @@ export type PodConfigInput = {
   readonly states: readonly PodState[];
   readonly choice: Choice;
   readonly next: ReadonlyMap<string, NextSizes>;
+  readonly mayLoad: ReadonlySet<string>;
   /** Hash of boot.ini as the ConfigMap has it: a pod whose nonce lacks it has not been poked since it changed. */
   readonly bootHash: string;
   /** Files of the mounted Secret, as stored → when they were written (ms). */
@@ -28,7 +29,9 @@ export type PodConfigInput = {
 };
 
 export function planPodConfigs(input: PodConfigInput): readonly Action[] {
-  return input.states.filter((state) => state.phase !== 'Terminating').flatMap((state) => configure(state, input) ?? follow(state, input));
+  return input.states
+    .filter((state) => state.phase !== 'Terminating')
+    .flatMap((state) => configure(state, input) ?? follow(state, input));
 }
 
 /** The patch that brings a pod's annotations to what they should be; undefined when they are. */
@@ -39,7 +42,8 @@ function configure(state: PodState, input: PodConfigInput): readonly Action[] | 
   if (wanted === undefined) return undefined;
   const { grant, text } = wanted;
   const annotations: Record<string, string> = {};
-  if (pod.grant === undefined || recordOf(pod.grant) !== recordOf(grant)) annotations[ANNOTATION.grant] = canonicalJson(grant);
+  if (pod.grant === undefined || recordOf(pod.grant) !== recordOf(grant))
+    annotations[ANNOTATION.grant] = canonicalJson(grant);
   if (pod.live !== text) {
     if (pod.grant !== undefined && nowMs - pod.grant.atMs < CHANGE_INTERVAL_MS) return [];
     annotations[ANNOTATION.live] = text;
@@ -65,7 +69,8 @@ function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; te
   if (Object.keys(sizes).length < model.databases.length) return undefined;
   const files = [model.userlistFile, ...(model.serverTls.caFile === undefined ? [] : [model.serverTls.caFile])];
   const projected = pod.grant === undefined || input.observation.nowMs - input.filesWrittenAtMs >= SECRET_LEAD_MS;
-  if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash)) return undefined;
+  if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash))
+    return undefined;
   const ini = renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder });
   const grant: Grant = {
     sizes,
@@ -83,25 +88,47 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
   const { pod, reading, unproved } = state;
   const { nowMs } = input.observation;
   if (pod.nonce?.startsWith(input.bootHash) !== true) {
-    return [patch(pod, { [ANNOTATION.nonce]: input.bootHash }, `${pod.name}: have the kubelet project the new boot.ini`)];
+    return [
+      patch(pod, { [ANNOTATION.nonce]: input.bootHash }, `${pod.name}: have the kubelet project the new boot.ini`),
+    ];
   }
   if (pod.grant === undefined || reading?.ok !== true) return [];
   const { grant } = pod;
   const actions: Action[] = [];
-  const behind = unproved?.kind === 'notLoaded' || unproved?.kind === 'mismatch' || unproved?.kind === 'userlist' || unproved?.kind === 'refused';
+  const behind =
+    unproved?.kind === 'notLoaded' ||
+    unproved?.kind === 'mismatch' ||
+    unproved?.kind === 'userlist' ||
+    unproved?.kind === 'refused';
   if (behind) {
     const pokedAtMs = Number(pod.nonce.split('.')[1] ?? 0);
     if (nowMs - Math.max(grant.atMs, pokedAtMs, pod.container.startedAtMs ?? 0) > POKE_AFTER_MS) {
-      actions.push(patch(pod, { [ANNOTATION.nonce]: `${input.bootHash}.${nowMs}` }, `${pod.name}: live.ini not in force yet, poke the kubelet`));
+      actions.push(
+        patch(
+          pod,
+          { [ANNOTATION.nonce]: `${input.bootHash}.${nowMs}` },
+          `${pod.name}: live.ini not in force yet, poke the kubelet`,
+        ),
+      );
     }
-    if (!mayTakeShareBack(state, input.observation)) return actions;
-    actions.push({ kind: 'loadLive', pod: pod.name, uid: pod.uid, ini: grant.ini, why: `${pod.name}: load live.ini ${grant.ini} and read it back` });
+    if (!input.mayLoad.has(pod.uid)) return actions;
+    actions.push({
+      kind: 'loadLive',
+      pod: pod.name,
+      uid: pod.uid,
+      ini: grant.ini,
+      why: `${pod.name}: load live.ini ${grant.ini} and read it back`,
+    });
   }
   const { unsettled } = grant;
   if (unsettled !== undefined && loadedIni(reading) === grant.ini) {
-    const busy = Object.keys(unsettled).filter((database) => serversOf(reading.view, database) > (grant.sizes[database] ?? 0) && grant.sizes[database] !== undefined);
+    const busy = Object.keys(unsettled).filter(
+      (database) =>
+        serversOf(reading.view, database) > (grant.sizes[database] ?? 0) && grant.sizes[database] !== undefined,
+    );
     if (busy.length > 0) {
-      const pick = (sizes: Sizes): Sizes => Object.fromEntries(busy.map((database) => [database, sizes[database] ?? 1]));
+      const pick = (sizes: Sizes): Sizes =>
+        Object.fromEntries(busy.map((database) => [database, sizes[database] ?? 1]));
       actions.push({
         kind: 'shrinkPools',
         pod: pod.name,
@@ -113,17 +140,6 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
     }
   }
   return actions;
-}
-
-/** A container that died leaves backends behind for a while; until they are gone its pod stays at the floor, or both would add up. */
-function mayTakeShareBack({ pod, reading }: PodState, observation: Observation): boolean {
-  if (reading?.ok !== true || pod.container.restartCount === 0) return true;
-  const { server } = observation;
-  const startedAtMs = pod.container.startedAtMs ?? observation.nowMs;
-  if (server?.reachable !== true || !server.seesOthers) return observation.nowMs - startedAtMs > 3_000;
-  const backends = server.backends.filter((group) => group.clientAddress === pod.ip).reduce((sum, group) => sum + group.count, 0);
-  const own = reading.view.pools.reduce((sum, pool) => sum + pool.servers, 0);
-  return backends <= own || loadedIni(reading) === pod.grant?.ini;
 }
 
 /** The grant without its time: a time alone is no reason to write. */

@@ -54,11 +54,7 @@ function phaseOf(pod: PodFacts): PodPhase {
   return pod.ready ? 'Serving' : 'Starting';
 }
 
-function whyUnproved(
-  pod: PodFacts,
-  reading: PoolerReading | undefined,
-  models: KnownModels,
-): Unproved | undefined {
+function whyUnproved(pod: PodFacts, reading: PoolerReading | undefined, models: KnownModels): Unproved | undefined {
   const { grant } = pod;
   if (grant === undefined) return { kind: 'noGrant' };
   if (reading?.ok !== true) return { kind: 'unreachable' };

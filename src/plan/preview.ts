@@ -14,13 +14,20 @@ export function previewPool(observation: Observation): Preview {
   const record = readProvedRecord(observation);
   const wish = desire(observation, record?.proved === true);
   const lines = [`PoolConfig ${pool.metadata.namespace}/${pool.metadata.name}`];
-  for (const finding of wish.findings) lines.push(`  ${finding.blocking ? 'BLOCKED' : 'note'} ${finding.reason}: ${finding.message}`);
+  for (const finding of wish.findings)
+    lines.push(`  ${finding.blocking ? 'BLOCKED' : 'note'} ${finding.reason}: ${finding.message}`);
   if (wish.desired === undefined) {
     lines.push('  Nothing would change: the fleet stays on its last proved configuration.');
     return { lines, blocked: true };
   }
   const { desired } = wish;
-  const fleet = sizeFleet({ budget: desired.basis.budget, wanted: desired.basis.replicas, pods: [], databases: desired.basis.databases, demand: desired.basis.demand });
+  const fleet = sizeFleet({
+    budget: desired.basis.budget,
+    wanted: desired.basis.replicas,
+    pods: [],
+    databases: desired.basis.databases,
+    demand: desired.basis.demand,
+  });
   if (!fleet.feasible) {
     lines.push(`  BLOCKED BudgetTooSmall: ${fleet.message}`);
     return { lines, blocked: true };
@@ -34,19 +41,27 @@ export function previewPool(observation: Observation): Preview {
     lines.push(`    ${database.name}: ${size}. ${database.reason}`);
   }
   for (const workload of wish.demand) {
-    lines.push(`    ${workload.name}: (${workload.replicas} + ${workload.surge} surge) × ${workload.workers} × ${workload.threads} = ${workload.clients} clients${workload.notes.length === 0 ? '' : ` (${workload.notes.join('; ')})`}`);
+    lines.push(
+      `    ${workload.name}: (${workload.replicas} + ${workload.surge} surge) × ${workload.workers} × ${workload.threads} = ${workload.clients} clients${workload.notes.length === 0 ? '' : ` (${workload.notes.join('; ')})`}`,
+    );
   }
   return { lines, blocked: false };
 }
 
-function changes(observation: Observation, former: PoolerModel | undefined, next: PoolerModel, replicas: number): readonly string[] {
+function changes(
+  observation: Observation,
+  former: PoolerModel | undefined,
+  next: PoolerModel,
+  replicas: number,
+): readonly string[] {
   const { pool, replicaSets } = observation;
   if (former === undefined) return [`  A new fleet of ${replicas} pods would be created.`];
   const lines = [...settingChanges(former, next)];
   const image = pool.spec.pooler?.image ?? pool.status?.image ?? observation.defaultImage;
   const { hash } = renderPodTemplate(pool, image);
   const running = replicaSets.filter((set) => set.replicas > 0);
-  if (running.length > 0 && !running.some((set) => set.template === hash)) lines.push('  ROLL   the pod template changes: every pod is replaced, one at a time, each drained first');
+  if (running.length > 0 && !running.some((set) => set.template === hash))
+    lines.push('  ROLL   the pod template changes: every pod is replaced, one at a time, each drained first');
   const pods = running.reduce((sum, set) => sum + set.replicas, 0);
   if (pods !== replicas) lines.push(`  SCALE  ${pods} → ${replicas} pods`);
   return lines.length === 0 ? ['  No setting changes.'] : lines;
@@ -57,7 +72,13 @@ function settingChanges(former: PoolerModel, next: PoolerModel): readonly string
   const flat = (model: PoolerModel): ReadonlyMap<string, string> =>
     new Map([
       ...Object.entries(model.settings),
-      ...model.databases.map((database) => [`database ${database.name}`, `${database.host}:${database.port}/${database.dbname} ${database.poolMode}`] as const),
+      ...model.databases.map(
+        (database) =>
+          [
+            `database ${database.name}`,
+            `${database.host}:${database.port}/${database.dbname} ${database.poolMode}`,
+          ] as const,
+      ),
       ['server TLS', `${model.serverTls.mode} ${model.serverTls.caFile ?? ''}`.trim()],
       ['userlist', model.userlistFile],
     ]);
@@ -66,5 +87,8 @@ function settingChanges(former: PoolerModel, next: PoolerModel): readonly string
   const names = [...new Set([...before.keys(), ...after.keys()])].sort();
   return names
     .filter((name) => before.get(name) !== after.get(name))
-    .map((name) => `  RELOAD ${name}: ${before.get(name) ?? '(none)'} → ${after.get(name) ?? '(none)'} (one pod first, then the others; no restart)`);
+    .map(
+      (name) =>
+        `  RELOAD ${name}: ${before.get(name) ?? '(none)'} → ${after.get(name) ?? '(none)'} (one pod first, then the others; no restart)`,
+    );
 }

@@ -22,10 +22,21 @@ export function readProvedRecord(observation: Observation): ProvedRecord | undef
   if (text === undefined) return undefined;
   try {
     const raw = JSON.parse(text) as Partial<ProvedRecord> | null;
-    if (typeof raw?.modelHash !== 'string' || raw.model === undefined || raw.basis === undefined || raw.floors === undefined) {
+    if (
+      typeof raw?.modelHash !== 'string' ||
+      raw.model === undefined ||
+      raw.basis === undefined ||
+      raw.floors === undefined
+    ) {
       return undefined;
     }
-    return { proved: raw.proved === true, model: raw.model, modelHash: raw.modelHash, basis: raw.basis, floors: raw.floors };
+    return {
+      proved: raw.proved === true,
+      model: raw.model,
+      modelHash: raw.modelHash,
+      basis: raw.basis,
+      floors: raw.floors,
+    };
   } catch {
     return undefined;
   }

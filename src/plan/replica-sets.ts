@@ -17,6 +17,8 @@ export type ReplicaSetInput = {
   readonly replicas: number;
   /** Pods that may be created now without their floors breaking the budget. */
   readonly roomForPods: number;
+  /** The same for the one pod that a rollout adds. */
+  readonly roomForSurge: boolean;
   readonly drain: DrainTimes;
 };
 
@@ -59,7 +61,9 @@ function scale(input: ReplicaSetInput, current: ReplicaSetFacts | undefined): re
     return [scaleTo(current, to, `scale out: the fleet wants ${replicas} pods`)];
   }
   const surplus = current.replicas - replicas - input.states.filter((state) => state.phase === 'Draining').length;
-  return surplus > 0 ? victims(input, current.template, surplus).map((state) => markDrained(input, state, 'ScaleIn')) : [];
+  return surplus > 0
+    ? victims(input, current.template, surplus).map((state) => markDrained(input, state, 'ScaleIn'))
+    : [];
 }
 
 /** With former pods: one new pod up and proved, then one former pod out, until none is left. */
@@ -70,14 +74,22 @@ function roll(
 ): readonly Action[] {
   const { states, template, replicas, pool } = input;
   if (current === undefined) {
-    if (input.roomForPods < 1) return [];
+    if (!input.roomForSurge) return [];
     return [
-      { kind: 'applyChild', object: renderReplicaSet(pool, template, 1), why: `rollout to template ${template.hash}: first pod` },
+      {
+        kind: 'applyChild',
+        object: renderReplicaSet(pool, template, 1),
+        why: `rollout to template ${template.hash}: first pod`,
+      },
     ];
   }
-  const proved = states.filter((state) => state.pod.template === template.hash && state.phase === 'Serving' && state.provedModel !== undefined);
+  const proved = states.filter(
+    (state) => state.pod.template === template.hash && state.phase === 'Serving' && state.provedModel !== undefined,
+  );
   const formerReplicas = former.reduce((sum, set) => sum + set.replicas, 0);
-  const broken = states.find((state) => state.pod.template !== template.hash && state.phase === 'Starting' && !state.pod.ready);
+  const broken = states.find(
+    (state) => state.pod.template !== template.hash && state.phase === 'Starting' && !state.pod.ready,
+  );
   if (broken !== undefined && proved.length > 0) return [markDrained(input, broken, 'Rollout')];
   if (proved.length < current.replicas || states.some((state) => state.phase === 'Draining')) return [];
   if (current.replicas + formerReplicas > replicas) {
@@ -85,7 +97,7 @@ function roll(
     return victim === undefined ? [] : [markDrained(input, victim, 'Rollout')];
   }
   // Pods of earlier steps may still be going; beyond twice the wanted number their floors are not set aside.
-  if (states.length >= 2 * replicas || input.roomForPods < 1) return [];
+  if (states.length >= 2 * replicas || !input.roomForSurge) return [];
   return [scaleTo(current, current.replicas + 1, `rollout to template ${template.hash}: next pod`)];
 }
 
@@ -93,7 +105,9 @@ function roll(
 function victims(input: ReplicaSetInput, template: string | undefined, count: number): readonly PodState[] {
   return input.states
     .filter((state) => state.phase === 'Serving' || state.phase === 'Starting')
-    .filter((state) => (template === undefined ? state.pod.template !== input.template.hash : state.pod.template === template))
+    .filter((state) =>
+      template === undefined ? state.pod.template !== input.template.hash : state.pod.template === template,
+    )
     .sort((a, b) => rank(a) - rank(b) || (a.clients ?? 0) - (b.clients ?? 0) || b.pod.createdAtMs - a.pod.createdAtMs)
     .slice(0, count);
 }
@@ -118,7 +132,9 @@ function markDrained(input: ReplicaSetInput, { pod }: PodState, why: DrainMark['
 function removeDrained(input: ReplicaSetInput, sets: readonly ReplicaSetFacts[]): readonly Action[] {
   const drained = input.states.filter((state) => isDrained(state, input.observation.nowMs, input.drain));
   return sets.flatMap((set): readonly Action[] => {
-    const going = drained.filter((state) => state.pod.template === set.template && state.pod.deletionCost !== undefined);
+    const going = drained.filter(
+      (state) => state.pod.template === set.template && state.pod.deletionCost !== undefined,
+    );
     const count = Math.min(going.length, set.replicas);
     // More pods than replicas: an earlier removal is still on its way, and counting again would take one too many.
     if (count === 0 || livePods(input, set) > set.replicas) return [];

@@ -17,7 +17,9 @@ export function serverHash(observation: Observation): string | undefined {
     port: serverPort(pool),
     tls: pool.spec.server.tls.mode,
     ca: ca?.reveal(),
-    databases: databasesOf(pool).map((database) => database.database).sort(),
+    databases: databasesOf(pool)
+      .map((database) => database.database)
+      .sort(),
     users: users.map((user) => [user.name, user.secret.reveal()]),
   });
 }

@@ -55,7 +55,10 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
     image: input.image,
     ...(input.targetHash === undefined ? {} : { configHash: input.targetHash }),
     ...(input.serverHash === undefined ? {} : { serverHash: input.serverHash }),
-    size: pods.filter((pod) => pod.state !== 'Gone').flatMap((pod) => pod.sizes ?? []).reduce((sum, cell) => sum + cell.size, 0),
+    size: pods
+      .filter((pod) => pod.state !== 'Gone')
+      .flatMap((pod) => pod.sizes ?? [])
+      .reduce((sum, cell) => sum + cell.size, 0),
     ...(budget === undefined
       ? former?.budget === undefined
         ? {}
@@ -84,7 +87,10 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
     databases:
       sized === undefined
         ? (former?.databases ?? [])
-        : sized.databases.map(({ offered, ...rest }) => ({ ...rest, offered: String(Math.round(offered * 100) / 100) })),
+        : sized.databases.map(({ offered, ...rest }) => ({
+            ...rest,
+            offered: String(Math.round(offered * 100) / 100),
+          })),
     pods,
     ...(refusal === undefined ? {} : { refused: { ...refusal } }),
   };
@@ -97,7 +103,11 @@ function maxConnections(value: number | undefined): { maxConnections?: number } 
 /** Pods in the Service that were read back and run what they should, from the template they should come from. */
 function servingProved(input: SummaryInput): readonly PodState[] {
   return input.states.filter(
-    (state) => state.phase === 'Serving' && state.pod.template === input.template && state.provedModel !== undefined && state.provedModel === input.targetHash,
+    (state) =>
+      state.phase === 'Serving' &&
+      state.pod.template === input.template &&
+      state.provedModel !== undefined &&
+      state.provedModel === input.targetHash,
   );
 }
 
@@ -141,23 +151,41 @@ function conditions(input: SummaryInput, servingCount: number): Condition[] {
   const { observation } = input;
   const ready = readyCondition(input, servingCount);
   const stalled = stalledCondition(input, ready);
-  const wanted: Verdict[] = [ready, configCondition(input, servingCount), budgetCondition(input), serverCondition(input), saturation(input)];
+  const wanted: Verdict[] = [
+    ready,
+    configCondition(input, servingCount),
+    budgetCondition(input),
+    serverCondition(input),
+    saturation(input),
+  ];
   const settled = ready.status === 'True' && !input.busy;
   if (!settled && stalled === undefined) {
-    wanted.push({ type: 'Reconciling', status: 'True', reason: 'Progressing', message: 'The fleet is on its way to what is declared.' });
+    wanted.push({
+      type: 'Reconciling',
+      status: 'True',
+      reason: 'Progressing',
+      message: 'The fleet is on its way to what is declared.',
+    });
   }
   if (stalled !== undefined) wanted.push(stalled);
   const types = new Set(wanted.map((condition) => condition.type));
-  const kept = (observation.pool.status?.conditions ?? []).filter((condition) => types.has(condition.type as ConditionUpdate['type']));
+  const kept = (observation.pool.status?.conditions ?? []).filter((condition) =>
+    types.has(condition.type as ConditionUpdate['type']),
+  );
   const generation = observation.pool.metadata.generation ?? 0;
-  return [...wanted.reduce<readonly Condition[]>(
-    (all, condition) => setCondition(all, { ...condition, observedGeneration: generation }, isoTime(observation.nowMs)),
-    kept,
-  )];
+  return [
+    ...wanted.reduce<readonly Condition[]>(
+      (all, condition) =>
+        setCondition(all, { ...condition, observedGeneration: generation }, isoTime(observation.nowMs)),
+      kept,
+    ),
+  ];
 }
 
 function blockingFinding(input: SummaryInput, condition?: FindingCondition): Finding | undefined {
-  return input.findings.find((finding) => finding.blocking && (condition === undefined || finding.condition === condition));
+  return input.findings.find(
+    (finding) => finding.blocking && (condition === undefined || finding.condition === condition),
+  );
 }
 
 function readyCondition(input: SummaryInput, servingCount: number): Verdict {
@@ -167,7 +195,12 @@ function readyCondition(input: SummaryInput, servingCount: number): Verdict {
   if (blocked !== undefined) return no(blocked.reason, blocked.message);
   if (refusal !== undefined) return no('ConfigRefused', refusedMessage(refusal));
   if (servingCount >= replicas) {
-    return { type: 'Ready', status: 'True', reason: 'Proved', message: `${servingCount} of ${replicas} pods serve and are proved to run this generation.` };
+    return {
+      type: 'Ready',
+      status: 'True',
+      reason: 'Proved',
+      message: `${servingCount} of ${replicas} pods serve and are proved to run this generation.`,
+    };
   }
   const trouble = podTrouble(input.states, input.observation);
   if (trouble !== undefined) return no(trouble.reason, trouble.message);
@@ -180,11 +213,23 @@ function configCondition(input: SummaryInput, servingCount: number): Verdict {
   const type = 'ConfigApplied';
   const blocked = blockingFinding(input, type);
   if (blocked !== undefined) return { type, status: 'False', reason: blocked.reason, message: blocked.message };
-  if (input.refusal !== undefined) return { type, status: 'False', reason: 'ConfigRefused', message: refusedMessage(input.refusal) };
+  if (input.refusal !== undefined)
+    return { type, status: 'False', reason: 'ConfigRefused', message: refusedMessage(input.refusal) };
   const staying = input.states.filter((state) => state.phase === 'Serving');
   const all = staying.length > 0 && staying.every((state) => state.provedModel === input.targetHash);
-  if (all) return { type, status: 'True', reason: 'Proved', message: `Every serving pod was read back and runs configuration ${input.targetHash ?? ''}.` };
-  return { type, status: 'False', reason: 'Progressing', message: `${servingCount} pods are proved to run configuration ${input.targetHash ?? '(none yet)'}.` };
+  if (all)
+    return {
+      type,
+      status: 'True',
+      reason: 'Proved',
+      message: `Every serving pod was read back and runs configuration ${input.targetHash ?? ''}.`,
+    };
+  return {
+    type,
+    status: 'False',
+    reason: 'Progressing',
+    message: `${servingCount} pods are proved to run configuration ${input.targetHash ?? '(none yet)'}.`,
+  };
 }
 
 function refusedMessage(refusal: Refusal): string {
@@ -196,14 +241,35 @@ function budgetCondition(input: SummaryInput): Verdict {
   const finding = blockingFinding(input, type) ?? input.findings.find((entry) => entry.condition === type);
   if (finding !== undefined) return { type, status: 'False', reason: finding.reason, message: finding.message };
   const budget = input.wish.budget;
-  if (budget === undefined) return { type, status: 'Unknown', reason: 'NotObserved', message: 'The budget is not worked out while the specification is blocked.' };
+  if (budget === undefined)
+    return {
+      type,
+      status: 'Unknown',
+      reason: 'NotObserved',
+      message: 'The budget is not worked out while the specification is blocked.',
+    };
   if (input.overcommitted > 0) {
-    return { type, status: 'False', reason: 'Overcommitted', message: `The pods still hold ${input.overcommitted} connections more than the budget of ${budget.budget}; they are being shrunk.` };
+    return {
+      type,
+      status: 'False',
+      reason: 'Overcommitted',
+      message: `The pods still hold ${input.overcommitted} connections more than the budget of ${budget.budget}; they are being shrunk.`,
+    };
   }
   if (input.observation.server === undefined) {
-    return { type, status: 'True', reason: 'Unmonitored', message: `At most ${budget.budget} connections are granted; without spec.server.monitorSecretRef PostgreSQL's own count is not compared.` };
+    return {
+      type,
+      status: 'True',
+      reason: 'Unmonitored',
+      message: `At most ${budget.budget} connections are granted; without spec.server.monitorSecretRef PostgreSQL's own count is not compared.`,
+    };
   }
-  return { type, status: 'True', reason: 'WithinBudget', message: `At most ${budget.budget} connections are granted, and PostgreSQL's own count is compared.` };
+  return {
+    type,
+    status: 'True',
+    reason: 'WithinBudget',
+    message: `At most ${budget.budget} connections are granted, and PostgreSQL's own count is compared.`,
+  };
 }
 
 function serverCondition(input: SummaryInput): Verdict {
@@ -212,18 +278,28 @@ function serverCondition(input: SummaryInput): Verdict {
   if (finding !== undefined) return { type, status: 'False', reason: finding.reason, message: finding.message };
   const proved = input.states.some((state) => state.reading?.ok === true && state.reading.serverProof === 'proved');
   if (proved) return { type, status: 'True', reason: 'Answering', message: 'A login through the pool succeeded.' };
-  if (input.observation.server?.reachable === true) return { type, status: 'True', reason: 'Answering', message: 'The monitor role is connected.' };
+  if (input.observation.server?.reachable === true)
+    return { type, status: 'True', reason: 'Answering', message: 'The monitor role is connected.' };
   return { type, status: 'Unknown', reason: 'NotObserved', message: 'No login through the pool was tried yet.' };
 }
 
 function saturation(input: SummaryInput): Verdict {
   const type = 'PoolSaturated';
   const { observation, states } = input;
-  const waiting = states.some((state) => state.reading?.ok === true && state.reading.view.pools.some((pool) => pool.maxWaitMs >= SATURATED_WAIT_MS));
+  const waiting = states.some(
+    (state) =>
+      state.reading?.ok === true && state.reading.view.pools.some((pool) => pool.maxWaitMs >= SATURATED_WAIT_MS),
+  );
   const former = observation.pool.status?.conditions?.find((condition) => condition.type === type);
   const held = former?.status === 'True' && observation.nowMs - parseIso(former.lastTransitionTime) < SATURATED_HOLD_MS;
   if (waiting || held) {
-    return { type, status: 'True', reason: 'ClientsWaiting', message: 'Clients wait a second or longer for a server connection; metrics have the numbers. Raise the budget, or look for long transactions.' };
+    return {
+      type,
+      status: 'True',
+      reason: 'ClientsWaiting',
+      message:
+        'Clients wait a second or longer for a server connection; metrics have the numbers. Raise the budget, or look for long transactions.',
+    };
   }
   return { type, status: 'False', reason: 'NoneWaiting', message: 'No client waits long for a server connection.' };
 }

@@ -1,12 +1,15 @@
 // How much each pod should have in the end: the fleet's sizes split over the pods that stay, floors for surge pods, clients' need for those that go.
 import type { Sizes } from '../model/pooler-model.ts';
 import { sizeFleet, type FleetSizes } from '../sizing/size-fleet.ts';
+import { sumOf } from '../sizing/sizes.ts';
 import type { SizingBasis } from './desired.ts';
 import type { PodState } from './pod-state.ts';
 
 export type Targets = {
   readonly fleet: FleetSizes;
   readonly perPod: ReadonlyMap<string, Sizes>;
+  /** The sizes leave the floor of one more pod free. */
+  readonly surgeKeptFree: boolean;
 };
 
 /** Pods that hold a share: those that stay, oldest first, at most as many as wanted. The rest of the staying ones are surge. */
@@ -14,22 +17,37 @@ export function shareHolders(states: readonly PodState[], replicas: number): rea
   return states.filter((state) => state.phase === 'Serving' || state.phase === 'Starting').slice(0, replicas);
 }
 
-export function sizePods(basis: SizingBasis, states: readonly PodState[]): Targets {
+/**
+ * `rolling`: a rollout adds one pod of its own beside those that the set-aside is for, so its floor is kept free too. Where the budget is too
+ * tight for that, the rollout takes it from the set-aside.
+ */
+export function sizePods(basis: SizingBasis, states: readonly PodState[], rolling: boolean): Targets {
   const holders = shareHolders(states, basis.replicas);
-  const fleet = sizeFleet({
-    budget: basis.budget,
-    wanted: basis.replicas,
-    pods: holders.map(({ pod }) => ({ name: pod.uid, ...(pod.grant === undefined ? {} : { sizes: pod.grant.sizes }) })),
-    databases: basis.databases,
-    demand: basis.demand,
-  });
+  const size = (budget: number): FleetSizes =>
+    sizeFleet({
+      budget,
+      wanted: basis.replicas,
+      pods: holders.map(({ pod }) => ({
+        name: pod.uid,
+        ...(pod.grant === undefined ? {} : { sizes: pod.grant.sizes }),
+      })),
+      databases: basis.databases,
+      demand: basis.demand,
+    });
+  const whole = size(basis.budget);
+  const reduced = rolling && whole.feasible ? size(basis.budget - sumOf(whole.floors)) : whole;
+  const surgeKeptFree = rolling && reduced.feasible;
+  const fleet = reduced.feasible ? reduced : whole;
   const perPod = new Map<string, Sizes>();
-  if (!fleet.feasible) return { fleet, perPod };
+  if (!fleet.feasible) return { fleet, perPod, surgeKeptFree };
   for (const state of states) {
     const share = fleet.perPod.get(state.pod.uid);
-    perPod.set(state.pod.uid, share ?? (state.phase === 'Draining' ? neededByClients(state, fleet.floors) : fleet.floors));
+    perPod.set(
+      state.pod.uid,
+      share ?? (state.phase === 'Draining' ? neededByClients(state, fleet.floors) : fleet.floors),
+    );
   }
-  return { fleet, perPod };
+  return { fleet, perPod, surgeKeptFree };
 }
 
 /** A draining pod gives up its share in step with its clients: a server more than clients can never be busy, and it never grows again. */
@@ -42,6 +60,9 @@ function neededByClients(state: PodState, floors: Sizes): Sizes {
     clientsOf.set(pool.database, (clientsOf.get(pool.database) ?? 0) + pool.clientsActive + pool.clientsWaiting);
   }
   return Object.fromEntries(
-    Object.entries(granted).map(([database, size]) => [database, Math.max(1, Math.min(size, clientsOf.get(database) ?? 0))]),
+    Object.entries(granted).map(([database, size]) => [
+      database,
+      Math.max(1, Math.min(size, clientsOf.get(database) ?? 0)),
+    ]),
   );
 }

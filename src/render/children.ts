@@ -22,7 +22,9 @@ export function renderFilesSecret(pool: PoolConfig, files: ReadonlyMap<string, S
   return {
     ...head(pool, 'v1', 'Secret', childNames(pool.metadata.name).files),
     type: 'Opaque',
-    data: Object.fromEntries(sorted.map(([name, text]) => [name, Buffer.from(text.reveal(), 'utf8').toString('base64')])),
+    data: Object.fromEntries(
+      sorted.map(([name, text]) => [name, Buffer.from(text.reveal(), 'utf8').toString('base64')]),
+    ),
   };
 }
 

@@ -19,6 +19,7 @@ export function covers(live: unknown, wanted: unknown): boolean {
 
 /** Like `covers`, but keys of the named map that are live and no longer wanted count as a difference (`data` of ConfigMap and Secret). */
 export function sameData(live: unknown, wanted: unknown): boolean {
-  const keys = (value: unknown): string => (typeof value === 'object' && value !== null ? Object.keys(value).sort().join('\n') : '');
+  const keys = (value: unknown): string =>
+    typeof value === 'object' && value !== null ? Object.keys(value).sort().join('\n') : '';
   return keys(live) === keys(wanted) && covers(live, wanted);
 }

@@ -26,7 +26,15 @@ export class TelemetryServer {
       };
       if (path === '/healthz') probe(health());
       else if (path === '/readyz') probe(readiness());
-      else if (path === '/metrics') metrics().then((text) => { answer(200, text); }, (error: unknown) => { answer(500, `${String(error)}\n`); });
+      else if (path === '/metrics')
+        metrics().then(
+          (text) => {
+            answer(200, text);
+          },
+          (error: unknown) => {
+            answer(500, `${String(error)}\n`);
+          },
+        );
       else answer(404, 'try /metrics, /healthz or /readyz\n');
     });
   }
@@ -38,6 +46,10 @@ export class TelemetryServer {
 
   async stop(): Promise<void> {
     this.#server.closeAllConnections();
-    await new Promise<void>((resolve) => this.#server.close(() => { resolve(); }));
+    await new Promise<void>((resolve) =>
+      this.#server.close(() => {
+        resolve();
+      }),
+    );
   }
 }

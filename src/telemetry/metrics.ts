@@ -31,7 +31,11 @@ export const POOL_GAUGES: Readonly<Record<string, GaugeRow>> = {
       const { server, pods } = observation;
       if (server?.reachable !== true) return [];
       const addresses = new Set(pods.map((pod) => pod.ip));
-      return one(server.backends.filter((group) => addresses.has(group.clientAddress)).reduce((sum, group) => sum + group.count, 0));
+      return one(
+        server.backends
+          .filter((group) => addresses.has(group.clientAddress))
+          .reduce((sum, group) => sum + group.count, 0),
+      );
     },
   },
   poolsmith_server_max_connections: {
@@ -42,7 +46,8 @@ export const POOL_GAUGES: Readonly<Record<string, GaugeRow>> = {
   poolsmith_ready: {
     help: '1 when every serving pod is proved to run the observed generation.',
     labels: [],
-    samples: ({ plan }) => one(plan.status.conditions?.find((condition) => condition.type === 'Ready')?.status === 'True' ? 1 : 0),
+    samples: ({ plan }) =>
+      one(plan.status.conditions?.find((condition) => condition.type === 'Ready')?.status === 'True' ? 1 : 0),
   },
   poolsmith_pods: {
     help: 'Pods by state.',
@@ -56,7 +61,10 @@ export const POOL_GAUGES: Readonly<Record<string, GaugeRow>> = {
   poolsmith_pool_size: {
     help: 'Server connections that a pod may open to a database, as it is in force.',
     labels: ['pod', 'database'],
-    samples: (seen) => views(seen).flatMap(({ pod, view }) => view.databases.map((row) => ({ labels: { pod, database: row.name }, value: row.poolSize }))),
+    samples: (seen) =>
+      views(seen).flatMap(({ pod, view }) =>
+        view.databases.map((row) => ({ labels: { pod, database: row.name }, value: row.poolSize })),
+      ),
   },
   poolsmith_pool_servers: {
     help: 'Server connections that a pod has open to a database, logins included; its limit is poolsmith_pool_size.',
@@ -71,7 +79,8 @@ export const POOL_GAUGES: Readonly<Record<string, GaugeRow>> = {
   poolsmith_pool_clients: {
     help: 'Clients of a pod and database, waiting ones included.',
     labels: ['pod', 'database'],
-    samples: (seen) => perDatabase(seen, (rows) => rows.reduce((sum, row) => sum + row.clientsActive + row.clientsWaiting, 0)),
+    samples: (seen) =>
+      perDatabase(seen, (rows) => rows.reduce((sum, row) => sum + row.clientsActive + row.clientsWaiting, 0)),
   },
   poolsmith_pool_clients_waiting: {
     help: 'Clients that wait for a server connection.',
@@ -91,12 +100,17 @@ export const POOL_GAUGES: Readonly<Record<string, GaugeRow>> = {
   poolsmith_pod_clients_limit: {
     help: 'max_client_conn of a pod.',
     labels: ['pod'],
-    samples: (seen) => views(seen).map(({ pod, view }) => ({ labels: { pod }, value: Number(view.config.get('max_client_conn') ?? 0) })),
+    samples: (seen) =>
+      views(seen).map(({ pod, view }) => ({ labels: { pod }, value: Number(view.config.get('max_client_conn') ?? 0) })),
   },
   poolsmith_pod_query_wait_timeout_seconds: {
     help: 'query_wait_timeout of a pod: the limit of poolsmith_pool_longest_wait_seconds; 0 is none.',
     labels: ['pod'],
-    samples: (seen) => views(seen).map(({ pod, view }) => ({ labels: { pod }, value: Number(view.config.get('query_wait_timeout') ?? 0) })),
+    samples: (seen) =>
+      views(seen).map(({ pod, view }) => ({
+        labels: { pod },
+        value: Number(view.config.get('query_wait_timeout') ?? 0),
+      })),
   },
 };
 
@@ -104,7 +118,10 @@ function one(value: number | undefined): readonly Sample[] {
   return value === undefined ? [] : [{ labels: {}, value }];
 }
 
-type View = { readonly pod: string; readonly view: Extract<NonNullable<ReturnType<Observation['poolers']['get']>>, { ok: true }>['view'] };
+type View = {
+  readonly pod: string;
+  readonly view: Extract<NonNullable<ReturnType<Observation['poolers']['get']>>, { ok: true }>['view'];
+};
 
 function views({ observation }: Seen): readonly View[] {
   return observation.pods.flatMap((pod) => {
@@ -115,7 +132,10 @@ function views({ observation }: Seen): readonly View[] {
 
 function perDatabase(seen: Seen, value: (rows: View['view']['pools']) => number): readonly Sample[] {
   return views(seen).flatMap(({ pod, view }) =>
-    view.databases.map(({ name }) => ({ labels: { pod, database: name }, value: value(view.pools.filter((row) => row.database === name)) })),
+    view.databases.map(({ name }) => ({
+      labels: { pod, database: name },
+      value: value(view.pools.filter((row) => row.database === name)),
+    })),
   );
 }
 
@@ -130,7 +150,12 @@ export class Metrics {
   constructor(leading: () => boolean) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
-    this.#actions = new Counter({ name: 'poolsmith_actions_total', help: 'Actions planned, by kind.', labelNames: ['kind'], registers });
+    this.#actions = new Counter({
+      name: 'poolsmith_actions_total',
+      help: 'Actions planned, by kind.',
+      labelNames: ['kind'],
+      registers,
+    });
     this.#reconciles = new Histogram({
       name: 'poolsmith_reconcile_seconds',
       help: 'Duration of a turn, by outcome.',
@@ -138,8 +163,20 @@ export class Metrics {
       buckets: [0.005, 0.02, 0.05, 0.1, 0.3, 1, 3, 10],
       registers,
     });
-    this.#calls = new Counter({ name: 'poolsmith_api_calls_total', help: 'Calls to the Kubernetes API.', labelNames: ['verb', 'resource', 'status'], registers });
-    new Gauge({ name: 'poolsmith_leader', help: '1 while this replica leads.', registers, collect() { this.set(leading() ? 1 : 0); } });
+    this.#calls = new Counter({
+      name: 'poolsmith_api_calls_total',
+      help: 'Calls to the Kubernetes API.',
+      labelNames: ['verb', 'resource', 'status'],
+      registers,
+    });
+    new Gauge({
+      name: 'poolsmith_leader',
+      help: '1 while this replica leads.',
+      registers,
+      collect() {
+        this.set(leading() ? 1 : 0);
+      },
+    });
     for (const [name, row] of Object.entries(POOL_GAUGES)) this.#register(name, row);
   }
 

@@ -92,52 +92,7 @@ describe('admission of PoolConfigs (needs KUBECONFIG)', function () {
       assert.equal(status, 422);
       assert.match(String(body['message']), /spec has a field that does not exist/);
     });
-
-    it('refuses a misspelt field in a merge-patch of a stored object', async () => {
-      await store('patched');
-      const path = `${POOLS}/${NAMESPACE}/poolconfigs/patched?fieldValidation=Ignore`;
-      const refused = await call('PATCH', path, { spec: { fleet: { replica: 3 } } }, 'application/merge-patch+json');
-      assert.equal(refused.status, 422);
-      assert.match(String(refused.body['message']), /spec\.fleet has a field that does not exist.*replicas/);
-      const accepted = await call('PATCH', path, { spec: { fleet: { replicas: 3 } } }, 'application/merge-patch+json');
-      assert.equal(accepted.status, 200, String(accepted.body['message']));
-    });
   });
-
-  describe('subresources', () => {
-    it('scales through the scale subresource, inside its bounds', async () => {
-      await store('scaled');
-      const path = `${POOLS}/${NAMESPACE}/poolconfigs/scaled`;
-      const scaled = await call('PATCH', `${path}/scale`, { spec: { replicas: 5 } }, 'application/merge-patch+json');
-      assert.equal(scaled.status, 200, String(scaled.body['message']));
-      const { body } = await call('GET', path);
-      assert.equal(((body['spec'] as Json)['fleet'] as Json)['replicas'], 5);
-      const refused = await call('PATCH', `${path}/scale`, { spec: { replicas: 0 } }, 'application/merge-patch+json');
-      assert.notEqual(refused.status, 200);
-    });
-
-    it('shows replicas and selector of the status to autoscalers, and keeps spec out of status writes', async () => {
-      await store('observed');
-      const path = `${POOLS}/${NAMESPACE}/poolconfigs/observed`;
-      const status = { replicas: 2, readyReplicas: 2, selector: 'poolsmith.dev/pool=observed', observedGeneration: 1 };
-      const written = await call(
-        'PATCH',
-        `${path}/status`,
-        { status, spec: { fleet: { replicas: 9 } } },
-        'application/merge-patch+json',
-      );
-      assert.equal(written.status, 200, String(written.body['message']));
-      const scale = await call('GET', `${path}/scale`);
-      assert.deepEqual(scale.body['status'], { replicas: 2, selector: 'poolsmith.dev/pool=observed' });
-      assert.deepEqual(scale.body['spec'], { replicas: 2 });
-    });
-  });
-
-  async function store(name: string): Promise<void> {
-    const path = `${POOLS}/${NAMESPACE}/poolconfigs`;
-    const { status, body } = await call('POST', path, sample({ 'metadata/name': name }));
-    assert.equal(status, 201, String(body['message']));
-  }
 });
 
 /** Fails unless `actual` has everything that `expected` has; defaults may come on top. */

@@ -10,8 +10,14 @@ const DEADLINE_MS = 20_000;
 const POLL_MS = 100;
 
 export type Json = Record<string, unknown>;
-export type Answer = { readonly status: number; readonly body: Json; readonly warnings: string };
-export type Call = (method: string, path: string, body?: unknown, contentType?: string) => Promise<Answer>;
+export type Answer = { readonly status: number; readonly body: Json };
+export type Call = (
+  method: string,
+  path: string,
+  body?: unknown,
+  contentType?: string,
+  accept?: string,
+) => Promise<Answer>;
 
 /** Answers of the cluster that KUBECONFIG names; undefined without one. */
 export async function connectToApiServer(): Promise<{ call: Call; close: () => Promise<void> } | undefined> {
@@ -19,18 +25,18 @@ export async function connectToApiServer(): Promise<{ call: Call; close: () => P
   const credentials = kubeconfigCredentials();
   const { headers, tls } = await credentials.read();
   const dispatcher = new Agent({ connect: { ...tls }, connections: 4 });
-  const call: Call = async (method, path, body, contentType = 'application/json') => {
+  const call: Call = async (method, path, body, contentType = 'application/json', accept = 'application/json') => {
     const response = await request(`${credentials.server}${path}`, {
       dispatcher,
       method: method as 'GET',
-      headers: { ...headers, ...(body === undefined ? {} : { 'content-type': contentType }) },
+      headers: { ...headers, accept, ...(body === undefined ? {} : { 'content-type': contentType }) },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       headersTimeout: DEADLINE_MS,
       bodyTimeout: DEADLINE_MS,
     });
     const text = await response.body.text();
     const parsed: unknown = text.startsWith('{') ? JSON.parse(text) : { message: text };
-    return { status: response.statusCode, body: parsed as Json, warnings: String(response.headers['warning'] ?? '') };
+    return { status: response.statusCode, body: parsed as Json };
   };
   return { call, close: () => dispatcher.close() };
 }

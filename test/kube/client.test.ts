@@ -217,6 +217,21 @@ describe('the client, at the level of HTTP', () => {
     await once(server, 'listening');
   });
 
+  it('lets an urgent call pass all those that hang or wait', async () => {
+    client = connect({ qps: 0.001, burst: 40 });
+    answer = ({ url }, response) => {
+      if (url.pathname.endsWith('/leases/l')) {
+        response.end('{"metadata":{}}');
+      }
+    };
+    const controller = new AbortController();
+    const hanging = Array.from({ length: 60 }, () => getSomething({ signal: controller.signal }).catch(() => 'ended'));
+    await client.get(RESOURCES.Lease, 'ns', 'l', { urgent: true, timeoutMs: 2_000 });
+    assert.ok(connections <= 17, `${connections} connections`);
+    controller.abort();
+    await Promise.all(hanging);
+  });
+
   it('tells of every call what it was and how it ended', async () => {
     const told: AnswerFacts[] = [];
     client = connect({ onAnswer: (facts) => told.push(facts) });

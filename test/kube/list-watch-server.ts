@@ -6,6 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createSecureServer } from 'node:http2';
 import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { Credentials } from '../../src/kube/credentials.ts';
 import type { LiveObject } from '../../src/kube/resources.ts';
 
@@ -36,7 +37,7 @@ export class ListWatchServer {
   readonly listRefusals: Refusal[] = [];
   readonly watchRefusals: Refusal[] = [];
   /** Watches opened, lists served (pages count one each), and the largest number of watches that were open at once. */
-  readonly seen = { watches: 0, pages: 0, openAtOnce: 0 };
+  readonly seen = { watches: 0, pages: 0, openAtOnce: 0, watchProtocol: '' };
   /** Lists pretend to be of this version and content. */
   staleList: { readonly version: number; readonly objects: readonly LiveObject[] } | undefined;
   /** Do not tell watches about changes until the next list. */
@@ -194,6 +195,7 @@ export class ListWatchServer {
 
   #watch(fromVersion: number, request: IncomingMessage, response: ServerResponse): void {
     this.seen.watches += 1;
+    this.seen.watchProtocol = `HTTP/${request.httpVersion.replace('.0', '')}`;
     response.writeHead(200, { 'content-type': 'application/json' });
     if (fromVersion < this.#oldestVersion) {
       response.end(JSON.stringify({ type: 'ERROR', object: status(410, 'Expired') }) + '\n');
@@ -244,7 +246,8 @@ function resetConnection(request: IncomingMessage | Http2ServerRequest): void {
   if ('stream' in request) {
     request.stream.session?.destroy();
   } else {
-    request.socket.resetAndDestroy();
+    // A TLS socket can't be reset, only cut off.
+    request.socket[request.socket instanceof TLSSocket ? 'destroy' : 'resetAndDestroy']();
   }
 }
 

@@ -120,6 +120,7 @@ for (const protocol of ['HTTP/1.1', 'HTTP/2'] as const) {
       server.put('new');
       await converged();
       assert.deepEqual(listener.told.slice(-3), ['modified item-7', 'deleted item-8', 'added new']);
+      assert.equal(server.seen.watchProtocol, protocol);
       assert.equal(server.seen.pages, 3);
     });
 

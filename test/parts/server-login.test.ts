@@ -5,6 +5,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SecretText } from '../../src/model/secret-text.ts';
 import type { AdminConsole } from '../../src/pgbouncer/console.ts';
 import { AdminError } from '../../src/pgbouncer/errors.ts';
@@ -290,6 +291,22 @@ describe('server login proofs', function () {
     assert.ok(tally.done > 0);
   });
 
+  it('fails no query when the way to the server changes again and again while server connections come and go', async () => {
+    const settings = (round: number): string[] => [
+      ...tls(round % 2 === 0 ? 'ca.crt' : 'ca-again.crt'),
+      'server_lifetime = 0.1',
+    ];
+    await change([databaseLine('app', postgres.port, 3)], settings(0));
+    const tally = await saturate(async () => {
+      for (let round = 1; round <= 15; round += 1) {
+        await change([databaseLine('app', postgres.port, 3)], settings(round));
+        await delay(50);
+      }
+    });
+    assert.deepEqual(tally.failures, []);
+    assert.ok(tally.done > 0);
+  });
+
   it('finds a wrong CA under saturation out', async () => {
     await tryAs('app');
     await saturate(async () => {
@@ -299,6 +316,19 @@ describe('server login proofs', function () {
       await change([databaseLine('app', postgres.port, 3)], tls());
       assert.ok((await prove(new Set(), 'proof', 4000)).proved);
     });
+  });
+
+  it('takes an old connection for proof only where nothing that leads to the server has changed', async () => {
+    await tryAs('app');
+    const since = await change([databaseLine('app', postgres.port, 2)], [...tls(), 'query_wait_timeout = 7']);
+    const unchanged = await prove(since, 'application');
+    assert.ok(
+      unchanged.proved && unchanged.by === 'UnchangedServer' && unchanged.tookMs < 1000,
+      JSON.stringify(unchanged),
+    );
+    const later = await change([databaseLine('app', postgres.port, 2, "connect_query='select 1'")], tls());
+    const changed = await prove(later, 'application');
+    assert.ok(changed.proved && changed.by === 'NewServer', JSON.stringify(changed));
   });
 
   it('names the cause to a real user', async () => {

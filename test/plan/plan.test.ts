@@ -32,7 +32,8 @@ describe('planning', () => {
     const fleet = new PaperFleet();
     for (;;) {
       const plan = fleet.turn();
-      const isReady = plan.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
+      const isReady =
+        plan.status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
       if (isReady) break;
       assert.ok(fleet.turns.length < 100, 'never became Ready');
     }
@@ -74,7 +75,8 @@ describe('planning', () => {
     const fleet = new PaperFleet();
     fleet.settle();
     const before = fleet.pods.map((pod) => [pod.name, fleet.loadedText(pod.name)] as const);
-    fleet.refuses = (text) => (text.includes('query_wait_timeout = 7') ? 'RELOAD failed, see logs: query_wait_timeout' : undefined);
+    fleet.refuses = (text) =>
+      text.includes('query_wait_timeout = 7') ? 'RELOAD failed, see logs: query_wait_timeout' : undefined;
     fleet.edit({ pooler: { parameters: { query_wait_timeout: 7 } } });
     const told = new Set<string>();
     for (let turn = 0; turn < 60; turn += 1) {
@@ -82,7 +84,10 @@ describe('planning', () => {
       for (const pod of fleet.pods) if (pod.live?.includes('query_wait_timeout = 7') === true) told.add(pod.name);
     }
     assert.equal(told.size, 1, 'more than one pod got the refused configuration');
-    assert.deepEqual(fleet.pods.map((pod) => [pod.name, fleet.loadedText(pod.name)] as const), before);
+    assert.deepEqual(
+      fleet.pods.map((pod) => [pod.name, fleet.loadedText(pod.name)] as const),
+      before,
+    );
     assert.equal(ready(fleet)?.status, 'False');
     assert.equal(ready(fleet)?.reason, 'ConfigRefused');
     assert.equal(fleet.pool.status?.refused?.setting, 'query_wait_timeout');
@@ -100,7 +105,10 @@ describe('planning', () => {
     fleet.edit({ pooler: { parameters: { query_wait_timeout: 7 } } });
     for (let turn = 0; turn < 20; turn += 1) assert.deepEqual(fleet.turn().actions, []);
     const plan = fleet.turn();
-    assert.deepEqual(fleet.pods.map((pod) => pod.live), before);
+    assert.deepEqual(
+      fleet.pods.map((pod) => pod.live),
+      before,
+    );
     assert.equal(ready(fleet)?.reason, 'SecretMissing');
     assert.ok(plan.status.conditions?.some((condition) => condition.type === 'Stalled'));
     fleet.secrets.set('orders-app', secret({ username: 'orders_app', password: 'correct horse' }));
@@ -200,31 +208,39 @@ describe('planning', () => {
       fc.record({ kind: fc.constant('clients' as const), value: fc.nat(6) }),
     );
     fc.assert(
-      fc.property(fc.integer({ min: 24, max: 60 }), fc.array(step, { minLength: 3, maxLength: 12 }), (budget, steps) => {
-        const fleet = new PaperFleet({ budget: { connections: budget }, fleet: { replicas: 2, drain: { window: '3s', timeout: '9s' } } });
-        const take = (turns: number): void => {
-          for (let turn = 0; turn < turns; turn += 1) {
-            fleet.turn();
-            assert.ok(fleet.inForce() <= budget, `${fleet.inForce()} in force for a budget of ${budget}`);
+      fc.property(
+        fc.integer({ min: 24, max: 60 }),
+        fc.array(step, { minLength: 3, maxLength: 12 }),
+        (budget, steps) => {
+          const fleet = new PaperFleet({
+            budget: { connections: budget },
+            fleet: { replicas: 2, drain: { window: '3s', timeout: '9s' } },
+          });
+          const take = (turns: number): void => {
+            for (let turn = 0; turn < turns; turn += 1) {
+              fleet.turn();
+              assert.ok(fleet.inForce() <= budget, `${fleet.inForce()} in force for a budget of ${budget}`);
+            }
+          };
+          take(12);
+          for (const { kind, value } of steps) {
+            const { fleet: shape } = fleet.pool.spec;
+            if (kind === 'replicas') fleet.edit({ fleet: { ...shape, replicas: value } });
+            if (kind === 'web') fleet.workloads.set('Deployment/web', workload(value));
+            if (kind === 'kill') for (const pod of fleet.pods.slice(value, value + 1)) fleet.kill(pod.name);
+            if (kind === 'template')
+              fleet.edit({ fleet: { ...shape, template: { metadata: { annotations: { note: String(value) } } } } });
+            if (kind === 'parameter') fleet.edit({ pooler: { parameters: { query_wait_timeout: value } } });
+            if (kind === 'leader') fleet.epoch += 1;
+            if (kind === 'clients') for (const pod of fleet.pods) fleet.connect(pod.name, value);
+            take(kind === 'turns' ? value : 3);
           }
-        };
-        take(12);
-        for (const { kind, value } of steps) {
-          const { fleet: shape } = fleet.pool.spec;
-          if (kind === 'replicas') fleet.edit({ fleet: { ...shape, replicas: value } });
-          if (kind === 'web') fleet.workloads.set('Deployment/web', workload(value));
-          if (kind === 'kill') for (const pod of fleet.pods.slice(value, value + 1)) fleet.kill(pod.name);
-          if (kind === 'template') fleet.edit({ fleet: { ...shape, template: { metadata: { annotations: { note: String(value) } } } } });
-          if (kind === 'parameter') fleet.edit({ pooler: { parameters: { query_wait_timeout: value } } });
-          if (kind === 'leader') fleet.epoch += 1;
-          if (kind === 'clients') for (const pod of fleet.pods) fleet.connect(pod.name, value);
-          take(kind === 'turns' ? value : 3);
-        }
-        fleet.settle();
-        assert.ok(fleet.inForce() <= budget);
-        assert.equal(ready(fleet)?.status, 'True', JSON.stringify(ready(fleet)));
-      }),
-      { numRuns: Number(process.env['RUNS'] ?? 60) },
+          fleet.settle();
+          assert.ok(fleet.inForce() <= budget);
+          assert.equal(ready(fleet)?.status, 'True', JSON.stringify(ready(fleet)));
+        },
+      ),
+      { numRuns: Number(process.env['RUNS'] ?? 25) },
     );
   }).timeout(60_000);
 });

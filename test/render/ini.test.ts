@@ -5,7 +5,7 @@ import type { DatabaseEntry, PoolerModel } from '../../src/model/pooler-model.ts
 import { pooledSettings } from '../../src/model/settings/defaults.ts';
 import { renderIni } from '../../src/render/ini.ts';
 import { RenderError } from '../../src/render/render-error.ts';
-import { CONTROL_TEXTS, NASTY_TEXTS } from '../support/nasty-texts.ts';
+import { CONTROL_TEXTS, GRAMMAR_CHARACTERS, NASTY_TEXTS } from '../support/nasty-texts.ts';
 import { parseConnection, parseIni } from '../support/pgbouncer-grammar.ts';
 
 const PLACE = { secretsFolder: '/etc/poolsmith/files' };
@@ -205,7 +205,7 @@ describe('renderIni', () => {
   it('either refuses a text or PgBouncer reads that very text', () => {
     const text = fc.oneof(
       { weight: 3, arbitrary: fc.string({ unit: 'binary', maxLength: 80 }) },
-      fc.string({ unit: fc.constantFrom(...' \'"\\;#%=[]\n\0,é*abc019') }),
+      fc.string({ unit: fc.constantFrom(...GRAMMAR_CHARACTERS) }),
       fc.constantFrom(...NASTY_TEXTS),
       fc.tuple(fc.constantFrom(...NASTY_TEXTS), fc.constantFrom(...NASTY_TEXTS)).map((pair) => pair.join('')),
     );

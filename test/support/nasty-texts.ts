@@ -110,3 +110,6 @@ export const CONTROL_TEXTS: readonly string[] = [
   '\ud800',
   'a\udc00b',
 ];
+
+/** Single characters that mean something to one of PgBouncer's grammars, and a few that mean nothing. */
+export const GRAMMAR_CHARACTERS: readonly string[] = Array.from(' \'"\\;#%=[]*,\n\0éa0');

@@ -48,7 +48,10 @@ export function observation(pool: PoolConfig = poolConfig(), changes: Partial<Ob
     pool,
     defaultImage: 'poolsmith/pgbouncer:1.26.1',
     secrets: new Map([['orders-app', secret({ username: 'orders_app', password: 'correct horse' })]]),
-    credentials: { adminPassword: new SecretText('admin password'), proofKey: new SecretText('a proof key that is long enough') },
+    credentials: {
+      adminPassword: new SecretText('admin password'),
+      proofKey: new SecretText('a proof key that is long enough'),
+    },
     workloads: new Map([['Deployment/web', workload(2)]]),
     server: undefined,
     trials: [],

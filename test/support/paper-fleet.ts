@@ -3,7 +3,13 @@ import type { PoolConfig, PoolConfigSpec } from '../../src/api/poolconfig.gen.ts
 import { decodeDrainMark, decodeGrant } from '../../src/model/grant.ts';
 import type { KubeObject } from '../../src/model/kube-object.ts';
 import { ANNOTATION, LABEL } from '../../src/model/names.ts';
-import type { Observation, PodFacts, PoolerReading, ReplicaSetFacts, SecretReading } from '../../src/model/observation.ts';
+import type {
+  Observation,
+  PodFacts,
+  PoolerReading,
+  ReplicaSetFacts,
+  SecretReading,
+} from '../../src/model/observation.ts';
 import type { Action, Plan } from '../../src/model/plan.ts';
 import type { DatabaseRow, PoolRow } from '../../src/model/pooler-view.ts';
 import { SETTINGS } from '../../src/model/settings/table.ts';
@@ -58,7 +64,11 @@ export class PaperFleet {
 
   edit(spec: Partial<PoolConfigSpec>): void {
     const { metadata } = this.pool;
-    this.pool = { ...this.pool, metadata: { ...metadata, generation: metadata.generation + 1 }, spec: { ...this.pool.spec, ...spec } };
+    this.pool = {
+      ...this.pool,
+      metadata: { ...metadata, generation: metadata.generation + 1 },
+      spec: { ...this.pool.spec, ...spec },
+    };
   }
 
   connect(pod: string, clients: number, busy = 0): void {
@@ -70,7 +80,9 @@ export class PaperFleet {
 
   /** Sizes that PgBouncer would allow right now, summed over every pod that exists. */
   inForce(): number {
-    return [...this.#pods.values()].flatMap(({ loaded }) => databasesIn(loaded)).reduce((sum, row) => sum + row.poolSize, 0);
+    return [...this.#pods.values()]
+      .flatMap(({ loaded }) => databasesIn(loaded))
+      .reduce((sum, row) => sum + row.poolSize, 0);
   }
 
   loadedText(pod: string): string {
@@ -93,7 +105,11 @@ export class PaperFleet {
       children: this.#children,
       replicaSets: [...this.#sets.values()],
       pods: this.pods,
-      poolers: new Map([...this.#pods.values()].filter(({ facts }) => facts.container.running).map((pod) => [pod.facts.uid, reading(pod)])),
+      poolers: new Map(
+        [...this.#pods.values()]
+          .filter(({ facts }) => facts.container.running)
+          .map((pod) => [pod.facts.uid, reading(pod)]),
+      ),
     });
   }
 
@@ -116,14 +132,22 @@ export class PaperFleet {
       if (plan.actions.length === 0 && plan.requeueAfterMs === undefined) return plan;
     }
     const last = this.turns.at(-1)?.plan;
-    throw new Error(`not at rest after ${limit} turns; last: ${JSON.stringify(last?.actions.map(({ kind, why }) => `${kind}: ${why}`))} requeue ${String(last?.requeueAfterMs)}`);
+    throw new Error(
+      `not at rest after ${limit} turns; last: ${JSON.stringify(last?.actions.map(({ kind, why }) => `${kind}: ${why}`))} requeue ${String(last?.requeueAfterMs)}`,
+    );
   }
 
   #start(): void {
     for (const pod of this.#pods.values()) {
       if (pod.facts.container.running || this.neverStarts(pod.facts)) continue;
       this.#serial += 1;
-      const container = { ...pod.facts.container, id: `container-${this.#serial}`, running: true, startedAtMs: this.nowMs, waitingReason: undefined };
+      const container = {
+        ...pod.facts.container,
+        id: `container-${this.#serial}`,
+        running: true,
+        startedAtMs: this.nowMs,
+        waitingReason: undefined,
+      };
       pod.facts = { ...pod.facts, ip: `10.0.0.${this.#serial}`, ready: true, container };
       pod.loaded = this.#bootText();
     }
@@ -176,14 +200,24 @@ export class PaperFleet {
     const spec = object['spec'] as { replicas: number };
     const template = object.metadata.labels?.[LABEL.template] ?? '';
     const { name } = object.metadata;
-    this.#sets.set(name, { name, uid: name, resourceVersion: '1', template, replicas: spec.replicas, observedReplicas: 0, terminating: false, replicaFailure: undefined });
+    this.#sets.set(name, {
+      name,
+      uid: name,
+      resourceVersion: '1',
+      template,
+      replicas: spec.replicas,
+      observedReplicas: 0,
+      terminating: false,
+      replicaFailure: undefined,
+    });
   }
 
   #patch(action: Action & { kind: 'patchPod' }): void {
     const pod = this.#pods.get(action.name);
     if (pod === undefined) return;
     const { annotations, labels } = action;
-    const value = <T>(key: string, decode: (text: string | undefined) => T, now: T): T => (key in annotations ? decode(annotations[key]) : now);
+    const value = <T>(key: string, decode: (text: string | undefined) => T, now: T): T =>
+      key in annotations ? decode(annotations[key]) : now;
     const same = (text: string | undefined): string | undefined => text;
     pod.facts = {
       ...pod.facts,
@@ -209,7 +243,9 @@ export class PaperFleet {
   #replace(): void {
     for (const [name, set] of this.#sets) {
       const mine = [...this.#pods.values()].filter(({ facts }) => facts.template === set.template);
-      const surplus = mine.sort((a, b) => Number(a.facts.deletionCost ?? 0) - Number(b.facts.deletionCost ?? 0)).slice(0, Math.max(0, mine.length - set.replicas));
+      const surplus = mine
+        .sort((a, b) => Number(a.facts.deletionCost ?? 0) - Number(b.facts.deletionCost ?? 0))
+        .slice(0, Math.max(0, mine.length - set.replicas));
       for (const { facts } of surplus) this.#pods.delete(facts.name);
       for (let missing = set.replicas - mine.length; missing > 0; missing -= 1) {
         this.#serial += 1;
@@ -224,7 +260,8 @@ export class PaperFleet {
 function reading({ loaded, clients, busy, refusal }: PaperPod): PoolerReading {
   const databases = databasesIn(loaded);
   const config = new Map([...SETTINGS.values()].map((setting) => [setting.name, setting.default ?? '']));
-  for (const [, name, text] of loaded.slice(loaded.indexOf('[pgbouncer]')).matchAll(/^([a-z0-9_]+) = ?(.*)$/gm)) config.set(name ?? '', text ?? '');
+  for (const [, name, text] of loaded.slice(loaded.indexOf('[pgbouncer]')).matchAll(/^([a-z0-9_]+) = ?(.*)$/gm))
+    config.set(name ?? '', text ?? '');
   const pools = databases.map((row): PoolRow => ({
     database: row.name,
     user: 'orders_app',

@@ -15,7 +15,7 @@ export function parseIni(text: string): readonly IniSection[] {
       at += 1;
       continue;
     }
-    const end = file.indexOf('\n', at) === -1 ? file.length : file.indexOf('\n', at);
+    const end = !file.includes('\n', at) ? file.length : file.indexOf('\n', at);
     const line = file.slice(at, end);
     at = end + 1;
     if (line.startsWith(';') || line.startsWith('#')) continue;

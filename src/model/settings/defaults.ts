@@ -108,5 +108,9 @@ export const LIMIT_SETTINGS: readonly FixedSetting[] = [
   },
   { name: 'server_fast_close', text: '0', reason: 'It would cut session-mode clients whenever a pool shrinks.' },
   { name: 'peer_id', text: '0', reason: 'No peering yet.' },
-  { name: 'verbose', text: '0', reason: 'It has no default, so a reload would not take it back.' },
+  {
+    name: 'verbose',
+    text: '0',
+    reason: 'A verbose log holds passwords; without a line a reload would not take it back.',
+  },
 ];

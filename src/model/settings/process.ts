@@ -141,7 +141,7 @@ export const PROCESS_SETTINGS: readonly Setting[] = [
     default: undefined,
     change: 'reload',
     owner: 'operator',
-    because: 'a verbose log shows what clients and servers say while they log in',
+    because: 'a verbose log holds the passwords of users in plain text',
     meaning: 'How much detail the log has.',
   },
 ];

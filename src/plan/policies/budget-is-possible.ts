@@ -10,7 +10,11 @@ export function readBudget(observation: Observation): {
 } {
   const declared = observation.pool.spec.budget;
   const limits = knownLimits(observation);
-  const result = resolveBudget({ ...declared, reserve: declared.reserve ?? 0, ...(limits === undefined ? {} : { limits }) });
+  const result = resolveBudget({
+    ...declared,
+    reserve: declared.reserve ?? 0,
+    ...(limits === undefined ? {} : { limits }),
+  });
   if ('problem' in result) {
     return {
       budget: undefined,

@@ -10,17 +10,29 @@ type Trouble = Pick<Finding, 'reason' | 'message'>;
 const SLOW_START_MS = 20_000;
 const SLOW_PROOF_MS = 10_000;
 
-const IMAGE_REASONS: readonly string[] = ['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull', 'RegistryUnavailable'];
+const IMAGE_REASONS: readonly string[] = [
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'RegistryUnavailable',
+];
 
 export function podTrouble(states: readonly PodState[], observation: Observation): Trouble | undefined {
-  const failing = observation.replicaSets.find((set) => set.replicaFailure !== undefined && set.replicas > set.observedReplicas);
+  const failing = observation.replicaSets.find(
+    (set) => set.replicaFailure !== undefined && set.replicas > set.observedReplicas,
+  );
   for (const state of states) {
     if (state.phase === 'Terminating') continue;
-    const trouble = imageTrouble(state) ?? crashTrouble(state) ?? schedulingTrouble(state) ?? readinessTrouble(state, observation);
+    const trouble =
+      imageTrouble(state) ?? crashTrouble(state) ?? schedulingTrouble(state) ?? readinessTrouble(state, observation);
     if (trouble !== undefined) return trouble;
   }
   if (failing === undefined) return undefined;
-  return { reason: 'PodCreationFailed', message: `The namespace refuses the pods of ReplicaSet ${failing.name} (quota or admission). See the ReplicaSet's events.` };
+  return {
+    reason: 'PodCreationFailed',
+    message: `The namespace refuses the pods of ReplicaSet ${failing.name} (quota or admission). See the ReplicaSet's events.`,
+  };
 }
 
 function imageTrouble({ pod }: PodState): Trouble | undefined {
@@ -50,14 +62,23 @@ function readinessTrouble(state: PodState, { nowMs }: Observation): Trouble | un
   const ageMs = nowMs - pod.createdAtMs;
   if (!pod.ready && ageMs > SLOW_START_MS) {
     const waiting = pod.container.waitingReason === undefined ? '' : ` (${pod.container.waitingReason})`;
-    return { reason: 'PodNotReady', message: `${pod.name} is not ready after ${Math.floor(SLOW_START_MS / 1000)} s${waiting}. Look at its events and log.` };
+    return {
+      reason: 'PodNotReady',
+      message: `${pod.name} is not ready after ${Math.floor(SLOW_START_MS / 1000)} s${waiting}. Look at its events and log.`,
+    };
   }
   if (unproved?.kind === 'refused' && nowMs - (pod.grant?.atMs ?? nowMs) > 3_000) {
-    return { reason: 'ConfigRefused', message: `PgBouncer in ${pod.name} refuses its configuration: ${unproved.message}` };
+    return {
+      reason: 'ConfigRefused',
+      message: `PgBouncer in ${pod.name} refuses its configuration: ${unproved.message}`,
+    };
   }
   if (unproved?.kind === 'mismatch' && nowMs - (pod.grant?.atMs ?? nowMs) > SLOW_PROOF_MS) {
     const [first] = unproved.mismatches;
-    return { reason: 'ConfigRefused', message: `${pod.name} runs with ${first?.key ?? '?'} = "${first?.got ?? 'nothing'}" instead of "${first?.want ?? '?'}".` };
+    return {
+      reason: 'ConfigRefused',
+      message: `${pod.name} runs with ${first?.key ?? '?'} = "${first?.got ?? 'nothing'}" instead of "${first?.want ?? '?'}".`,
+    };
   }
   return undefined;
 }

@@ -8,7 +8,8 @@ import type { ServerFault } from '../../model/server-view.ts';
 const REMEDY = {
   ServerUnreachable: 'does not answer. Check spec.server.host and port, the network policy, and that PostgreSQL runs',
   PasswordRefused: 'refuses the password. Put the current password into the Secret',
-  CertificateNotTrusted: 'shows a certificate that the CA does not vouch for. Check spec.server.tls.caSecretRef and, with verify-full, that the certificate names the host',
+  CertificateNotTrusted:
+    'shows a certificate that the CA does not vouch for. Check spec.server.tls.caSecretRef and, with verify-full, that the certificate names the host',
   TlsNotOffered: 'offers no TLS. Switch ssl on there, or set spec.server.tls.mode to disable',
   DatabaseMissing: 'has no such database. Create it, or correct spec.databases[].database',
   TooManyConnections: 'has no connection left. Lower spec.budget or raise max_connections',
@@ -62,7 +63,8 @@ export function serverFindings(observation: Observation, fleetRuns: boolean): re
     findings.push({
       condition: 'BudgetSatisfied',
       reason: 'MonitorLacksPrivilege',
-      message: 'The monitor role is not a member of pg_monitor, so backends can\'t be counted. Run: GRANT pg_monitor TO the role.',
+      message:
+        "The monitor role is not a member of pg_monitor, so backends can't be counted. Run: GRANT pg_monitor TO the role.",
       blocking: false,
     });
   }

@@ -24,7 +24,10 @@ export function readServerCa(observation: Observation): { ca: SecretText | undef
   }
   const ca = reading.data.get(key);
   if (ca === undefined) {
-    return blocked('SecretKeyMissing', `${where} has no key "${key}". Add it, or set caSecretRef.key to the key it has.`);
+    return blocked(
+      'SecretKeyMissing',
+      `${where} has no key "${key}". Add it, or set caSecretRef.key to the key it has.`,
+    );
   }
   const problem = certificateProblem(ca.reveal(), observation.nowMs);
   if (problem !== undefined) return blocked('CertificateInvalid', `${where}, key "${key}": ${problem}`);
@@ -37,7 +40,8 @@ function certificateProblem(text: string, nowMs: number): string | undefined {
   for (const block of blocks) {
     try {
       const validUntil = new X509Certificate(block).validToDate;
-      if (blocks.length === 1 && validUntil.getTime() < nowMs) return `the certificate expired on ${validUntil.toISOString()}.`;
+      if (blocks.length === 1 && validUntil.getTime() < nowMs)
+        return `the certificate expired on ${validUntil.toISOString()}.`;
     } catch {
       return 'holds a PEM block that is not a certificate.';
     }

@@ -36,7 +36,10 @@ export function readUsers(observation: Observation): { users: readonly PoolUser[
     const secret = reading.data.get(passwordKey);
     if (name === undefined || secret === undefined) {
       const missing = name === undefined ? usernameKey : passwordKey;
-      refuse('SecretKeyMissing', `${where} has no key "${missing}". Add it, or set usernameKey and passwordKey to the keys it has.`);
+      refuse(
+        'SecretKeyMissing',
+        `${where} has no key "${missing}". Add it, or set usernameKey and passwordKey to the keys it has.`,
+      );
       continue;
     }
     const problem = nameProblem(name, users) ?? secretProblem(secret.reveal());
@@ -53,16 +56,20 @@ function nameProblem(name: string, earlier: readonly PoolUser[]): string | undef
   if (name === '') return 'the user name is empty.';
   if (hasControlCharacter(name)) return 'the user name holds a control character (a trailing newline, perhaps).';
   if (Buffer.byteLength(name, 'utf8') > NAME_BYTES) return `the user name is longer than ${NAME_BYTES} bytes.`;
-  if (RESERVED_USERS.includes(name)) return `the user name "${name}" is reserved for the pooler itself; use another role.`;
+  if (RESERVED_USERS.includes(name))
+    return `the user name "${name}" is reserved for the pooler itself; use another role.`;
   const twin = earlier.find((user) => user.name === name);
-  return twin === undefined ? undefined : `the user "${name}" is already given by Secret ${twin.from}; name each user once.`;
+  return twin === undefined
+    ? undefined
+    : `the user "${name}" is already given by Secret ${twin.from}; name each user once.`;
 }
 
 function secretProblem(secret: string): string | undefined {
   if (secret === '') return 'the password is empty.';
   if (hasControlCharacter(secret)) return 'the password holds a control character (a trailing newline, perhaps).';
   // PgBouncer takes such a text for a hash, and then no login works.
-  if (/^md5[0-9a-f]{32}$/.test(secret)) return 'the password has the form of an MD5 hash; give the password itself or a SCRAM secret.';
+  if (/^md5[0-9a-f]{32}$/.test(secret))
+    return 'the password has the form of an MD5 hash; give the password itself or a SCRAM secret.';
   return undefined;
 }
 

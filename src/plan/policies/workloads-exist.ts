@@ -11,7 +11,11 @@ export function readDemand(observation: Observation): {
   const all = observation.pool.spec.databases.map((database) => database.name);
   const wishes = (observation.pool.spec.workloads ?? []).map(workloadWish).filter((wish) => wish !== undefined);
   const demand = wishes.map((wish) =>
-    workloadDemand(wish, 'ref' in wish ? observation.workloads.get(`${wish.ref.kind}/${wish.ref.name}`) : undefined, all),
+    workloadDemand(
+      wish,
+      'ref' in wish ? observation.workloads.get(`${wish.ref.kind}/${wish.ref.name}`) : undefined,
+      all,
+    ),
   );
   const missing = demand.filter((workload) => workload.missing === true).map((workload) => workload.name);
   if (missing.length === 0) return { demand, findings: [] };
