@@ -1,4 +1,4 @@
-// Closes a CRD schema: a field that it does not have is kept from being pruned, counted by CEL, and refused (docs/adr/pruned-fields.md).
+// Closes a CRD schema: a field that it does not have is kept from being pruned, counted by CEL, and refused (docs/adr/0008-unknown-fields-refused.md).
 import type { Schema, Validation } from './crd-schema.ts';
 
 /** Closes the object itself and everything under its spec, in place. Status is left alone: only the operator writes it. */

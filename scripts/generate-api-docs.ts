@@ -19,7 +19,7 @@ export function renderApiDocs(): string {
       'Generated from `src/api/poolconfig.crd.yaml`. Do not edit. `*` marks a field that must be given (where its parent is).',
       root.description ?? '',
       'Beside the ranges below, the API server checks rules that join several fields; its messages name the field, the value and what is allowed. ' +
-        'A field that does not exist is refused, also from clients that do not validate ([why](../adr/pruned-fields.md)). ' +
+        'A field that does not exist is refused, also from clients that do not validate ([why](../adr/0008-unknown-fields-refused.md)). ' +
         'The name of a PoolConfig has at most 40 characters and is a DNS label.',
       '## Spec',
       ...sections,

@@ -73,7 +73,7 @@ export function renderSettingsDocs(): string {
           setting.change,
           textOf(setting.default),
           oursOf(setting),
-          setting.owner === 'user' ? '' : refusalText(setting),
+          refusalText(setting),
           setting.meaning,
         ]),
       ),

@@ -54,7 +54,7 @@ export async function plan(file: string, namespace: string | undefined, defaultI
     for (const object of objects) {
       const metadata = {
         ...object.metadata,
-        namespace: object.metadata.namespace ?? namespace ?? client.namespace ?? 'default',
+        namespace: (object.metadata as { namespace?: string }).namespace ?? namespace ?? client.namespace ?? 'default',
       };
       const checked = (await client.apply({ ...object, metadata } as never, {
         dryRun: true,
@@ -97,9 +97,9 @@ async function observeFromApi(client: KubeClient, pool: LivePool, defaultImage: 
   const refs = (pool.spec.workloads ?? []).map((workload) => workload.ref).filter((ref) => ref !== undefined);
   const workloads = await Promise.all(
     refs.map(async (ref) => {
-      const resource = (ref.kind === 'Deployment' ? RESOURCES.Deployment : RESOURCES.StatefulSet) as Resource;
+      const resource = (ref.kind === 'Deployment' ? RESOURCES.Deployment : RESOURCES.StatefulSet);
       const workload = await client.find(resource, namespace, ref.name);
-      return workload === undefined ? [] : [[`${ref.kind}/${ref.name}`, workloadFacts(workload as never)] as const];
+      return workload === undefined ? [] : [[`${ref.kind}/${ref.name}`, workloadFacts(workload)] as const];
     }),
   );
   const credential = (key: string): SecretText => {

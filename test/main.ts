@@ -1,15 +1,19 @@
 // Runs the test tiers one after the other and ends with one plain line: `N passed, N failed, N skipped`. A tier that can't run is named and counted.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepareCluster, type PreparedCluster } from './support/test-cluster.ts';
+import { missingForOwnCluster, prepareCluster, type PreparedCluster } from './support/test-cluster.ts';
 
 type Tier = {
   readonly name: string;
   readonly what: string;
   readonly files: string;
-  readonly needsCluster?: true;
+  /** `shared`: the cluster of KUBECONFIG or the project's own; `own`: brings its own up and down, needs what that needs. */
+  readonly cluster?: 'shared' | 'own';
+  readonly needsOperator?: true;
+  /** Files run side by side; each keeps to its own namespaces. */
+  readonly jobs?: number;
 };
 
 const TIERS: readonly Tier[] = [
@@ -17,7 +21,8 @@ const TIERS: readonly Tier[] = [
     name: 'unit',
     what: 'pure decisions, tables and properties',
     files:
-      'test/{api,chart,controller,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry}/**/*.test.ts',
+      'test/{api,chart,controller,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry}/**/*.test.ts',
+    jobs: 2,
   },
   {
     name: 'parts',
@@ -28,28 +33,39 @@ const TIERS: readonly Tier[] = [
     name: 'admission',
     what: 'the schema and its rules, on a real API server',
     files: 'test/admission/**/*.test.ts',
-    needsCluster: true,
+    cluster: 'shared',
   },
   {
     name: 'kube',
     what: 'the Kubernetes adapter, on a real API server',
     files: 'test/cluster-tier/**/*.test.ts',
-    needsCluster: true,
+    cluster: 'shared',
   },
   {
     name: 'scenarios',
-    what: 'the operator end to end, on a real cluster',
+    what: 'the operator end to end',
     files: 'test/scenarios/**/*.test.ts',
-    needsCluster: true,
+    cluster: 'shared',
+    needsOperator: true,
+    jobs: 3,
+  },
+  {
+    name: 'disruptions',
+    what: 'the operator killed, the API server restarted, the installation changed',
+    files: 'test/disruptions/**/*.test.ts',
+    cluster: 'shared',
+    needsOperator: true,
   },
   {
     name: 'cluster',
     what: 'the test cluster itself: crash, leftovers, a second one beside',
     files: 'test/cluster/*.test.ts',
+    cluster: 'own',
   },
 ];
 
 type Tally = { passed: number; failed: number; skipped: number };
+const NOTHING: Tally = { passed: 0, failed: 0, skipped: 0 };
 
 async function main(wanted: readonly string[]): Promise<number> {
   const unknown = wanted.filter((name) => !TIERS.some((tier) => tier.name === name));
@@ -57,44 +73,74 @@ async function main(wanted: readonly string[]): Promise<number> {
     console.error(`no such tier: ${unknown.join(', ')}; there are ${TIERS.map((tier) => tier.name).join(', ')}`);
     return 2;
   }
-  const total: Tally = { passed: 0, failed: 0, skipped: 0 };
-  let cluster: PreparedCluster | undefined;
+  const tallies: Tally[] = [];
   const summary: string[] = [];
   for (const tier of TIERS.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
     console.log(`\n=== ${tier.name}: ${tier.what}`);
     const startedMs = Date.now();
-    const files = globSync(tier.files);
-    let tally: Tally = { passed: 0, failed: 0, skipped: 0 };
-    if (files.length === 0) {
-      console.log(`${tier.name}: no test file matches ${tier.files}`);
-      tally.failed = 1;
-    } else {
-      if (tier.needsCluster === true && cluster === undefined) cluster = await prepareCluster();
-      if (tier.needsCluster === true && cluster?.kind === 'unavailable') {
-        console.log(`SKIPPED tier ${tier.name}: ${cluster.why}`);
-        tally.skipped = files.length;
-      } else {
-        tally = await runMocha(files, cluster?.kind === 'ready' ? cluster.env : {});
-      }
-    }
-    total.passed += tally.passed;
-    total.failed += tally.failed;
-    total.skipped += tally.skipped;
-    summary.push(
-      `${tier.name.padEnd(10)} ${String(tally.passed)} passed, ${String(tally.failed)} failed, ${String(tally.skipped)} skipped, ${((Date.now() - startedMs) / 1000).toFixed(0)} s`,
-    );
+    const tally = await runTier(tier);
+    tallies.push(tally);
+    const seconds = ((Date.now() - startedMs) / 1000).toFixed(0);
+    summary.push(`${tier.name.padEnd(12)} ${counts(tally)}, ${seconds} s`);
   }
+  const total = tallies.reduce(
+    (sum, { passed, failed, skipped }) => ({
+      passed: sum.passed + passed,
+      failed: sum.failed + failed,
+      skipped: sum.skipped + skipped,
+    }),
+    NOTHING,
+  );
   console.log(`\n${summary.join('\n')}\n`);
-  console.log(`${String(total.passed)} passed, ${String(total.failed)} failed, ${String(total.skipped)} skipped`);
+  console.log(counts(total));
   return total.failed === 0 && total.passed > 0 ? 0 : 1;
 }
 
+function counts({ passed, failed, skipped }: Tally): string {
+  return `${String(passed)} passed, ${String(failed)} failed, ${String(skipped)} skipped`;
+}
+
+let shared: PreparedCluster | undefined;
+let installed = false;
+
+async function runTier(tier: Tier): Promise<Tally> {
+  const files = globSync(tier.files);
+  if (files.length === 0) {
+    console.log(`${tier.name}: no test file matches ${tier.files}`);
+    return { ...NOTHING, failed: 1 };
+  }
+  const skip = (why: string): Tally => {
+    console.log(`SKIPPED tier ${tier.name} (${String(files.length)} files): ${why}`);
+    return { ...NOTHING, skipped: files.length };
+  };
+  if (tier.cluster === 'own') {
+    const missing = missingForOwnCluster();
+    return missing === undefined ? runMocha(tier, files, {}) : skip(missing);
+  }
+  if (tier.cluster === undefined) return runMocha(tier, files, {});
+  shared ??= await prepareCluster();
+  if (shared.kind === 'unavailable') return skip(shared.why);
+  if (tier.needsOperator === true && !installed) {
+    const result = spawnSync(process.execPath, ['test/support/install.ts'], {
+      stdio: 'inherit',
+      env: { ...process.env, ...shared.env },
+    });
+    if (result.status !== 0) {
+      console.log(`${tier.name}: the operator could not be installed`);
+      return { ...NOTHING, failed: 1 };
+    }
+    installed = true;
+  }
+  return runMocha(tier, files, shared.env);
+}
+
 /** Each tier is a process of its own; one that ends without a tally (a crash) counts as a failure. */
-async function runMocha(files: readonly string[], env: Readonly<Record<string, string>>): Promise<Tally> {
+async function runMocha(tier: Tier, files: readonly string[], env: Readonly<Record<string, string>>): Promise<Tally> {
   const folder = mkdtempSync(join(tmpdir(), 'poolsmith-tally-'));
   const tallyFile = join(folder, 'tally');
+  const parallel = tier.jobs === undefined ? [] : ['--parallel', '--jobs', String(tier.jobs)];
   try {
-    const child = spawn('node_modules/.bin/mocha', [...files], {
+    const child = spawn(process.execPath, ['node_modules/mocha/bin/mocha.js', ...parallel, ...files], {
       stdio: 'inherit',
       env: { ...process.env, ...env, TEST_TALLY: tallyFile },
     });
@@ -104,7 +150,8 @@ async function runMocha(files: readonly string[], env: Readonly<Record<string, s
       }),
     );
     const [passed = 0, failed = 0, skipped = 0] = readTally(tallyFile);
-    return { passed, failed: code !== 0 && failed === 0 ? 1 : failed, skipped };
+    const crashed = passed + failed === 0 || (code !== 0 && failed === 0);
+    return { passed, failed: crashed ? failed + 1 : failed, skipped };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -131,7 +131,7 @@ async function createCredentials(
   try {
     // Created, never applied: two operators must not each write a password of their own.
     options.world.ownSecrets.upsert(
-      (await options.client.create(object, { signal, fieldManager: FIELD_MANAGER })) as never,
+      (await options.client.create(object, { signal, fieldManager: FIELD_MANAGER })),
     );
   } catch (error) {
     if (!isApiError(error, 'alreadyExists')) throw error;

@@ -22,7 +22,7 @@ export function podFacts(pod: Pod): PodFacts {
     serving: metadata.labels?.[LABEL.serving] === 'true',
     createdAtMs: parseIso(metadata.creationTimestamp),
     terminatingSinceMs: terminatingSinceMs(pod),
-    unschedulable: scheduled?.status === 'False' ? scheduled.reason : undefined,
+    unschedulable: scheduled?.status === 'False' ? (scheduled.message ?? scheduled.reason) : undefined,
     finished: status?.phase === 'Failed' || status?.phase === 'Succeeded',
     container: containerFacts(pod),
     live: annotations[ANNOTATION.live],
@@ -63,14 +63,19 @@ export function replicaSetFacts({ metadata, spec, status }: ReplicaSet): Replica
     replicas: spec?.replicas ?? 1,
     observedReplicas: status?.replicas ?? 0,
     terminating: metadata.deletionTimestamp !== undefined,
-    replicaFailure: status?.conditions?.find((entry) => entry.type === 'ReplicaFailure' && entry.status === 'True')
-      ?.reason,
+    replicaFailure: replicaFailure(status?.conditions),
   };
+}
+
+/** Without the name of the pod, which is another one at each try: status would never come to rest. */
+function replicaFailure(conditions: NonNullable<ReplicaSet['status']>['conditions']): string | undefined {
+  const failure = conditions?.find((entry) => entry.type === 'ReplicaFailure' && entry.status === 'True');
+  return (failure?.message ?? failure?.reason)?.replace(/^pods? "[^"]*" is forbidden: /, '');
 }
 
 export function secretReading(secret: Secret | 'missing'): SecretReading {
   if (secret === 'missing') return { state: 'missing' };
-  const entries = Object.entries(secret.data ?? {}) as [string, string][];
+  const entries = Object.entries<string>((secret.data ?? {}) as Readonly<Record<string, string>>);
   return {
     state: 'present',
     data: new Map(entries.map(([key, text]) => [key, new SecretText(Buffer.from(text, 'base64').toString('utf8'))])),
@@ -84,7 +89,7 @@ export function workloadFacts(workload: Deployment | StatefulSet): WorkloadFacts
     kind: kind === 'StatefulSet' ? 'StatefulSet' : 'Deployment',
     specReplicas: spec?.replicas ?? 1,
     statusReplicas: status?.replicas ?? 0,
-    maxSurge: (strategy?.rollingUpdate?.maxSurge as number | string | undefined) ?? '25%',
+    maxSurge: (strategy?.rollingUpdate?.maxSurge) ?? '25%',
     recreate: strategy?.type === 'Recreate',
     template: {
       containers: (spec?.template.spec?.containers ?? []).map((container) => ({

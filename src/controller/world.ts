@@ -114,7 +114,7 @@ export class World {
     this.#reflect(RESOURCES.Deployment, this.deployments, undefined, projectWorkload);
     this.#reflect(RESOURCES.StatefulSet, this.statefulSets, undefined, projectWorkload);
     this.pools.subscribe(({ object, source }) => {
-      onChange(`${object.metadata.namespace ?? ''}/${object.metadata.name}`, source);
+      onChange(`${object.metadata.namespace}/${object.metadata.name}`, source);
       for (const other of this.neighbours(object))
         onChange(`${other.metadata.namespace}/${other.metadata.name}`, source);
     });

@@ -140,7 +140,7 @@ export class Transport {
       if (this.#agents !== undefined && !isDeepStrictEqual(value.tls, this.#access?.value.tls)) {
         // A rotated certificate: what is under way finishes on the old connections.
         for (const agent of Object.values(this.#agents)) {
-          void agent.close();
+          void agent.close().catch(() => undefined);
         }
         this.#agents = undefined;
       }

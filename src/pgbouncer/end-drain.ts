@@ -18,7 +18,7 @@ const POLL_MS = 20;
 /** A PAUSE of a quiet database answers at once; a busy one's is in force too, though its answer is still to come. */
 const PAUSE_ANSWER_MS = 50;
 const PAUSES_AT_ONCE = 8;
-const LOGINS_MS = 500;
+const LOGINS_MS = 2000;
 const CLOSING_MS = 5000;
 
 /**

@@ -98,7 +98,7 @@ function verdict(observation: Observation, canary: PodState, target: NamedModel)
     if (first !== undefined) {
       return refuse(
         first.key,
-        `PgBouncer accepted ${first.key} but runs with "${first.got ?? 'nothing'}" instead of "${first.want}".`,
+        `PgBouncer accepted ${first.key} but runs with "${first.got}" instead of "${first.want}".`,
       );
     }
   }

@@ -12,6 +12,7 @@ import type { Budget } from '../sizing/budget.ts';
 import type { WorkloadDemand } from '../sizing/demand.ts';
 import type { DatabaseWish } from '../sizing/size-fleet.ts';
 import { specIsUnderstood } from './policies/spec-is-understood.ts';
+import { monitorFinding } from './policies/monitor-is-readable.ts';
 import { readServerCa } from './policies/server-certificate.ts';
 import { serverFindings } from './policies/server-answers.ts';
 import { readUsers, type PoolUser } from './policies/users-are-readable.ts';
@@ -50,12 +51,14 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
   const understood = specIsUnderstood(pool);
   const { users, findings: userFindings } = readUsers(observation);
   const { ca, finding: caFinding } = readServerCa(observation);
+  const monitor = monitorFinding(observation);
   const { demand, findings: demandFindings } = readDemand(observation);
   const { budget, findings: budgetFindings } = readBudget(observation);
   const findings = [
     ...(understood === undefined ? [] : [understood]),
     ...userFindings,
     ...(caFinding === undefined ? [] : [caFinding]),
+    ...(monitor === undefined ? [] : [monitor]),
     ...serverFindings(observation, fleetRuns),
     ...budgetFindings,
     ...demandFindings,

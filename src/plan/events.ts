@@ -1,5 +1,5 @@
 // What is worth telling once: the transitions from the status as it was to the status as it is now, and the steps of this plan.
-import { EVENTS, type Condition, type EventReason } from '../api/conditions.ts';
+import { EVENTS, type Condition } from '../api/conditions.ts';
 import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import type { Action, PlannedEvent } from '../model/plan.ts';
 
@@ -29,7 +29,7 @@ function conditionEvents(former: PoolConfigStatus | undefined, condition: Condit
   const before = former?.conditions?.find((entry) => entry.type === type);
   if (before?.status === status && before.reason === reason) return [];
   const wasBad = before !== undefined && isBad(before);
-  if (isBad(condition)) return [{ type: 'Warning', reason: reason as EventReason, note: `${type}: ${message}` }];
+  if (isBad(condition)) return [{ type: 'Warning', reason: reason, note: `${type}: ${message}` }];
   if (type === 'Ready' && status === 'True') return [tell('ConfigProved', message)];
   return wasBad && status !== 'Unknown' ? [tell('Recovered', `${type}: ${message}`)] : [];
 }

@@ -3,7 +3,7 @@ import type { PoolConfig } from '../api/poolconfig.gen.ts';
 
 export function explainPool(pool: PoolConfig): string {
   const { status } = pool;
-  const head = `PoolConfig ${pool.metadata.namespace}/${pool.metadata.name}, generation ${pool.metadata.generation ?? 0}`;
+  const head = `PoolConfig ${pool.metadata.namespace}/${pool.metadata.name}, generation ${pool.metadata.generation}`;
   if (status === undefined) return `${head}\n  The operator has not looked at it yet.\n`;
   const behind =
     status.observedGeneration === pool.metadata.generation
@@ -73,5 +73,5 @@ function podLines({ pods }: Status): readonly string[] {
 }
 
 function section(title: string, lines: readonly string[]): readonly string[] {
-  return lines.length === 0 ? [] : ['', `${title}`, ...lines.map((line) => `  ${line}`)];
+  return lines.length === 0 ? [] : ['', title, ...lines.map((line) => `  ${line}`)];
 }

@@ -1,6 +1,7 @@
 // Planning: from one Observation to the actions, the status and the events. Every decision of the operator is made here or below.
 import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import { drainTimes, wantedReplicas } from '../api/poolconfig.ts';
+import { REASONS } from '../api/reasons.ts';
 import { contentHash } from '../model/canonical.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Observation } from '../model/observation.ts';
@@ -72,7 +73,7 @@ function chooseBasis(
     const rolling = observation.replicaSets.some((set) => set.template !== template.hash && set.replicas > 0);
     const targets = sizePods(target.basis, states, rolling);
     const { fleet } = targets;
-    if (!fleet.feasible) return fleet.message;
+    if (!fleet.feasible) return `spec.budget: ${fleet.message}. ${REASONS.BudgetTooSmall.remedy}`;
     return { wish: from, desired: from.desired, target, basis: target.basis, fleet, states, targets, template };
   };
   const declared = wish.desired === undefined ? undefined : choose(wish, wish.desired);

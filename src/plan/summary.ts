@@ -47,7 +47,7 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
   const budget = wish.budget;
   const sized = fleet?.feasible === true ? fleet : undefined;
   return {
-    observedGeneration: observation.pool.metadata.generation ?? 0,
+    observedGeneration: observation.pool.metadata.generation,
     conditions: conditions(input, serving.length),
     replicas: states.filter((state) => state.phase !== 'Terminating').length,
     readyReplicas: serving.length,
@@ -172,7 +172,7 @@ function conditions(input: SummaryInput, servingCount: number): Condition[] {
   const kept = (observation.pool.status?.conditions ?? []).filter((condition) =>
     types.has(condition.type as ConditionUpdate['type']),
   );
-  const generation = observation.pool.metadata.generation ?? 0;
+  const generation = observation.pool.metadata.generation;
   return [
     ...wanted.reduce<readonly Condition[]>(
       (all, condition) =>

@@ -14,6 +14,7 @@ export function createLogger(level: LogLevel): Log {
       winston.format.errors({ stack: true }),
       winston.format.json(),
     ),
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- the package's types lose the class
     transports: [new winston.transports.Console()],
   });
   return {

@@ -16,9 +16,12 @@ import { SecretWatches } from '../../src/kube/secret-watches.ts';
 import { Store } from '../../src/kube/store.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { silentLog } from '../../src/runtime/log.ts';
-import { until } from '../support/until.ts';
+import { until as untilSoon } from '../support/until.ts';
 
 const run = promisify(execFile);
+/** The machine may be busy with a whole cluster: patience costs nothing when a condition holds early. */
+const until: typeof untilSoon = (what, condition, options) =>
+  untilSoon(what, condition, { timeoutMs: 30_000, ...options });
 const common = { clock: systemClock, log: silentLog, random: Math.random };
 const CLUSTER = ['test/cluster/main.ts'] as const;
 
@@ -33,7 +36,7 @@ async function isOwnCluster(): Promise<boolean> {
 }
 
 describe('src/kube on a real API server', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let client: KubeClient;
   let namespace: string;
   const stopping: (() => Promise<unknown>)[] = [];
@@ -139,7 +142,7 @@ describe('src/kube on a real API server', function () {
 
   it('follows 500 objects through creation, change, deletion and a list in pages', async () => {
     const store = follow();
-    await store.reflector.waitForSync(AbortSignal.timeout(5_000));
+    await store.reflector.waitForSync(AbortSignal.timeout(30_000));
     const before = store.size;
     const names = Array.from({ length: 500 }, (_, index) => `item-${index}`);
     const inBatches = async (act: (name: string) => Promise<unknown>): Promise<void> => {
@@ -159,7 +162,7 @@ describe('src/kube on a real API server', function () {
     assert.equal(page.items.length, 100);
     assert.ok(page.continue !== undefined);
     const second = follow();
-    await second.reflector.waitForSync(AbortSignal.timeout(5_000));
+    await second.reflector.waitForSync(AbortSignal.timeout(30_000));
     assert.equal(second.size, store.size);
     await inBatches((name) => client.delete(RESOURCES.ConfigMap, namespace, name));
     await until('both stores are as before', () => store.size === before && second.size === before);
@@ -219,7 +222,7 @@ describe('src/kube on a real API server', function () {
     const startedMs = performance.now();
     await a.stop();
     await until('b leads', () => b.isLeader());
-    assert.ok(performance.now() - startedMs < 1_000);
+    assert.ok(performance.now() - startedMs < 2_500);
     assert.equal(b.epoch, former + 1);
     const restarted = elector('b');
     await until('the new b leads', () => restarted.isLeader());
@@ -235,7 +238,7 @@ describe('src/kube on a real API server', function () {
     const b = elector('b');
     await until('b leads', () => b.isLeader());
     const tookMs = performance.now() - startedMs;
-    assert.ok(tookMs >= 3_000 && tookMs < 4_500, `${tookMs} ms`);
+    assert.ok(tookMs >= 3_000 && tookMs < 8_000, `${tookMs} ms`);
     assert.equal(b.epoch, 42);
   });
 

@@ -7,7 +7,7 @@ export default class PlainReporter extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
     super(runner, options);
     runner.once('end', () => {
-      const { passes = 0, failures = 0, pending = 0 } = this.stats;
+      const { passes, failures, pending } = this.stats;
       const tally = process.env['TEST_TALLY'];
       if (tally === undefined) {
         console.log(`${String(passes)} passed, ${String(failures)} failed, ${String(pending)} skipped`);

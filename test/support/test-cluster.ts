@@ -22,23 +22,24 @@ export async function prepareCluster(): Promise<PreparedCluster> {
       );
     }
     if (loader !== undefined) {
-      run('node', ['images/main.ts', 'build']);
+      run(process.execPath, ['images/main.ts', 'build']);
       for (const file of imageFiles()) run('sh', ['-c', `${loader} "$1"`, 'load', file]);
     }
     return { kind: 'ready', env: { KUBECONFIG: own } };
   }
   const missing = missingForOwnCluster();
   if (missing !== undefined) return { kind: 'unavailable', why: missing };
-  run('node', ['test/cluster/main.ts', 'up']);
-  run('node', ['images/main.ts', 'build']);
-  run('node', ['test/cluster/main.ts', 'import', ...imageFiles()]);
+  run(process.execPath, ['test/cluster/main.ts', 'up']);
+  run(process.execPath, ['images/main.ts', 'build']);
+  run(process.execPath, ['test/cluster/main.ts', 'import', ...imageFiles()]);
   return Promise.resolve({
     kind: 'ready',
-    env: { KUBECONFIG: output('node', ['test/cluster/main.ts', 'kubeconfig']) },
+    env: { KUBECONFIG: output(process.execPath, ['test/cluster/main.ts', 'kubeconfig']) },
   });
 }
 
-function missingForOwnCluster(): string | undefined {
+/** What this machine lacks for a cluster of its own; undefined when nothing. */
+export function missingForOwnCluster(): string | undefined {
   if (process.platform !== 'linux') return 'a cluster of its own needs Linux; name another one by KUBECONFIG';
   if (process.getuid?.() !== 0) return 'a cluster of its own needs root; name another one by KUBECONFIG';
   if (spawnSync('go', ['version']).status !== 0)
@@ -47,7 +48,7 @@ function missingForOwnCluster(): string | undefined {
 }
 
 function imageFiles(): readonly string[] {
-  const files = output('node', ['images/main.ts', 'list'])
+  const files = output(process.execPath, ['images/main.ts', 'list'])
     .split('\n')
     .map((line) => line.split(/\s+/).at(-1) ?? '');
   return files.filter((file) => file.endsWith('.tar') && existsSync(file));

@@ -1,17 +1,35 @@
-// A workload of a test: a Deployment whose replicas and environment count, and that does nothing else.
+// Workloads of a test: Deployments and StatefulSets whose replicas and environment count, and that do nothing else.
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { imageOf } from './cluster-images.ts';
 import { applyObjects, cluster } from './kubectl.ts';
 
 const NONROOT_ID = 65532;
 
+type Environment = Readonly<Record<string, string>>;
+
 /** Creates or changes it. Its pods sleep; poolers are sized from `replicas` and `env` alone. */
 export async function applyIdleDeployment(
   namespace: string,
   name: string,
   replicas: number,
-  env: Readonly<Record<string, string>> = {},
+  env: Environment = {},
 ): Promise<void> {
+  const metadata = { namespace, name };
+  await applyObjects([{ apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec: idleSpec(name, replicas, env) }]);
+}
+
+/** As `applyIdleDeployment`, for a StatefulSet. */
+export async function applyIdleStatefulSet(
+  namespace: string,
+  name: string,
+  replicas: number,
+  env: Environment = {},
+): Promise<void> {
+  const spec = { ...idleSpec(name, replicas, env), serviceName: name, podManagementPolicy: 'Parallel' };
+  await applyObjects([{ apiVersion: 'apps/v1', kind: 'StatefulSet', metadata: { namespace, name }, spec }]);
+}
+
+function idleSpec(name: string, replicas: number, env: Environment): object {
   const labels = { app: name };
   const container = {
     name: 'app',
@@ -26,9 +44,7 @@ export async function applyIdleDeployment(
     metadata: { labels },
     spec: { terminationGracePeriodSeconds: 1, securityContext, containers: [container] },
   };
-  const metadata = { namespace, name };
-  const spec = { replicas, selector: { matchLabels: labels }, template };
-  await applyObjects([{ apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec }]);
+  return { replicas, selector: { matchLabels: labels }, template };
 }
 
 /** Changes only the number of replicas, as `kubectl scale` does. */

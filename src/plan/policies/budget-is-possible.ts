@@ -1,4 +1,5 @@
 // Finds out how many connections the fleet may spend, from what is declared and what PostgreSQL allows.
+import { REASONS } from '../../api/reasons.ts';
 import type { Finding } from '../../model/finding.ts';
 import type { Observation } from '../../model/observation.ts';
 import type { ServerLimits } from '../../model/server-view.ts';
@@ -18,7 +19,14 @@ export function readBudget(observation: Observation): {
   if ('problem' in result) {
     return {
       budget: undefined,
-      findings: [{ condition: 'BudgetSatisfied', reason: result.problem, message: result.message, blocking: true }],
+      findings: [
+        {
+          condition: 'BudgetSatisfied',
+          reason: result.problem,
+          message: `spec.budget: ${result.message}. ${REASONS[result.problem].remedy}`,
+          blocking: true,
+        },
+      ],
     };
   }
   const findings: Finding[] = [];

@@ -31,7 +31,7 @@ export function podTrouble(states: readonly PodState[], observation: Observation
   if (failing === undefined) return undefined;
   return {
     reason: 'PodCreationFailed',
-    message: `The namespace refuses the pods of ReplicaSet ${failing.name} (quota or admission). See the ReplicaSet's events.`,
+    message: `The namespace refuses the pods of ReplicaSet ${failing.name}: ${shortened(failing.replicaFailure)}. Change that quota or policy.`,
   };
 }
 
@@ -54,7 +54,10 @@ function crashTrouble({ pod }: PodState): Trouble | undefined {
 
 function schedulingTrouble({ pod }: PodState): Trouble | undefined {
   if (pod.unschedulable === undefined) return undefined;
-  return { reason: 'PodUnschedulable', message: `${pod.name} finds no node: ${pod.unschedulable}` };
+  return {
+    reason: 'PodUnschedulable',
+    message: `${pod.name} finds no node: ${shortened(pod.unschedulable)}. Check resources, nodeSelector, affinity and tolerations in spec.fleet.template.`,
+  };
 }
 
 function readinessTrouble(state: PodState, { nowMs }: Observation): Trouble | undefined {
@@ -81,4 +84,10 @@ function readinessTrouble(state: PodState, { nowMs }: Observation): Trouble | un
     };
   }
   return undefined;
+}
+
+/** Words of Kubernetes' own, which can be as long as it likes. */
+function shortened(text = ''): string {
+  const plain = text.replace(/[.\s]+$/, '');
+  return plain.length > 300 ? `${plain.slice(0, 299)}…` : plain;
 }

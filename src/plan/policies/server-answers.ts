@@ -1,8 +1,9 @@
 // Turns what the monitor role and the trial logins met into conditions; each class of fault has one remedy.
-import { serverPort } from '../../api/poolconfig.ts';
+import { monitorLogin, serverPort } from '../../api/poolconfig.ts';
 import type { Finding } from '../../model/finding.ts';
 import type { Observation } from '../../model/observation.ts';
 import type { ServerFault } from '../../model/server-view.ts';
+import { readUsers } from './users-are-readable.ts';
 
 /** Fault → what it means and what to do. No text of the server's own ever goes into a condition. */
 const REMEDY = {
@@ -29,10 +30,17 @@ export const FAULT_REASON = {
   VersionTooOld: 'ServerVersionTooOld',
 } as const satisfies Record<ServerFault, string>;
 
-export function faultMessage(observation: Observation, fault: ServerFault, who?: string): string {
+/** `secretName`: where the refused password came from, when that is known. */
+export function faultMessage(
+  observation: Observation,
+  fault: ServerFault,
+  who?: string,
+  secretName?: string,
+): string {
   const { pool } = observation;
   const login = who === undefined ? '' : ` (${who})`;
-  return `${pool.spec.server.host}:${serverPort(pool)}${login} ${REMEDY[fault]}.`;
+  const named = fault === 'PasswordRefused' && secretName !== undefined ? ` ${secretName}` : '';
+  return `${pool.spec.server.host}:${serverPort(pool)}${login} ${REMEDY[fault]}${named}.`;
 }
 
 /**
@@ -41,12 +49,18 @@ export function faultMessage(observation: Observation, fault: ServerFault, who?:
  */
 export function serverFindings(observation: Observation, fleetRuns: boolean): readonly Finding[] {
   const failed = observation.trials.filter((trial) => trial.outcome !== 'ok');
+  const { users } = readUsers(observation);
   const findings: Finding[] = failed.map((trial) => {
     const fault = trial.outcome as ServerFault;
     return {
       condition: 'ServerReachable',
       reason: FAULT_REASON[fault],
-      message: faultMessage(observation, fault, `user ${trial.user}, database ${trial.database}`),
+      message: faultMessage(
+        observation,
+        fault,
+        `user ${trial.user}, database ${trial.database}`,
+        users.find((user) => user.name === trial.user)?.from,
+      ),
       blocking: fleetRuns,
     };
   });
@@ -55,7 +69,7 @@ export function serverFindings(observation: Observation, fleetRuns: boolean): re
     findings.push({
       condition: 'ServerReachable',
       reason: FAULT_REASON[server.fault],
-      message: faultMessage(observation, server.fault, 'monitor role'),
+      message: faultMessage(observation, server.fault, 'monitor role', monitorLogin(observation.pool)?.secretName),
       blocking: false,
     });
   }
@@ -63,10 +77,17 @@ export function serverFindings(observation: Observation, fleetRuns: boolean): re
     findings.push({
       condition: 'BudgetSatisfied',
       reason: 'MonitorLacksPrivilege',
-      message:
-        "The monitor role is not a member of pg_monitor, so backends can't be counted. Run: GRANT pg_monitor TO the role.",
+      message: lacksPrivilege(observation),
       blocking: false,
     });
   }
   return findings;
+}
+
+function lacksPrivilege({ pool, secrets }: Observation): string {
+  const login = monitorLogin(pool);
+  const reading = secrets.get(login?.secretName ?? '');
+  const role = reading?.state === 'present' ? reading.data.get(login?.usernameKey ?? '')?.reveal() : undefined;
+  const named = JSON.stringify(role ?? '');
+  return `spec.server.monitorSecretRef: the role ${named} of Secret ${login?.secretName ?? ''} is not a member of pg_monitor, so backends can't be counted. Run: GRANT pg_monitor TO ${named}`;
 }

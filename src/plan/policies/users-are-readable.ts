@@ -74,6 +74,6 @@ function secretProblem(secret: string): string | undefined {
 }
 
 function hasControlCharacter(text: string): boolean {
-  // eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+   
   return /[\u0000-\u001f\u007f]/.test(text);
 }

@@ -1,0 +1,72 @@
+// A real PgBouncer that runs exactly what the operator renders: userlist, configuration and all.
+import type { DatabaseEntry, PoolerModel, RenderedIni, Sizes } from '../../src/model/pooler-model.ts';
+import { ADMIN_USER } from '../../src/model/reserved-names.ts';
+import { SecretText } from '../../src/model/secret-text.ts';
+import { pooledSettings } from '../../src/model/settings/defaults.ts';
+import { AdminConsole } from '../../src/pgbouncer/console.ts';
+import { renderIni } from '../../src/render/ini.ts';
+import { renderUserlist, type UserlistUser } from '../../src/render/userlist.ts';
+import { startPgbouncer, type PgbouncerServer } from '../support/servers.ts';
+
+export const HOST = '127.0.0.1';
+export const KEYS = {
+  adminPassword: new SecretText('admin-password'),
+  proofKey: new SecretText('0123456789abcdef0123456789abcdef'),
+};
+export const APP: UserlistUser = { name: 'app', secret: new SecretText('app-password') };
+
+/** A PgBouncer that runs what the operator renders, and the console to it. */
+export type RenderedPooler = AsyncDisposable & {
+  readonly server: PgbouncerServer;
+  readonly console: AdminConsole;
+  /** Writes users and configuration, reloads, and gives what must read back. */
+  readonly load: (changes: Changes) => Promise<RenderedIni>;
+};
+
+type Changes = {
+  readonly databases?: readonly DatabaseEntry[];
+  readonly settings?: PoolerModel['settings'];
+  readonly users?: readonly UserlistUser[];
+  readonly removed?: readonly string[];
+  readonly size?: number;
+};
+
+export async function startRendered(): Promise<RenderedPooler> {
+  const render = (changes: Changes, dir: string, port: number) => {
+    const userlist = renderUserlist(changes.users ?? [APP], KEYS, changes.removed);
+    const databases = changes.databases ?? [];
+    const model: PoolerModel = {
+      databases,
+      userlistFile: userlist.fileName,
+      serverTls: { mode: 'disable' },
+      settings: changes.settings ?? pooledSettings({}, 10),
+    };
+    const sizes: Sizes = Object.fromEntries(databases.map(({ name }) => [name, changes.size ?? 5]));
+    return { userlist, ini: renderIni(model, sizes, { secretsFolder: dir, listen: { address: HOST, port } }) };
+  };
+  const first = renderUserlist([APP], KEYS);
+  const server = await startPgbouncer({
+    iniText: ({ dir, port }) => render({}, dir, port).ini.text,
+    files: { [first.fileName]: first.text.reveal() },
+  });
+  const console = new AdminConsole({
+    address: { host: HOST, port: server.port },
+    user: ADMIN_USER,
+    password: KEYS.adminPassword,
+  });
+  return {
+    server,
+    console,
+    load: async (changes) => {
+      const { userlist, ini } = render(changes, server.dir, server.port);
+      await server.writeFile(userlist.fileName, userlist.text.reveal());
+      await server.writeFile('pgbouncer.ini', ini.text);
+      await console.reload();
+      return ini;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await console.close();
+      await server.stop();
+    },
+  };
+}
