@@ -22,7 +22,7 @@ export const applyToReady: Measurement = {
       const { atMs } = await watch.until(
         name,
         `PoolConfig ${name} to be proved`,
-        (live) => isReady(live, metadata.generation ?? 1) && everyPodProved(live, PODS),
+        (live) => isReady(live, metadata.generation) && everyPodProved(live, PODS),
         LIMIT_MS,
       );
       await deletePool(stage.namespace, name);

@@ -29,7 +29,7 @@ async function measure(setting: Setting, title: string, pods: number): Promise<R
       const { atMs } = await watch.until(
         name,
         `${PARAMETER} to be proved`,
-        (live) => isReady(live, metadata.generation ?? 1) && everyPodProved(live, pods),
+        (live) => isReady(live, metadata.generation) && everyPodProved(live, pods),
         LIMIT_MS,
       );
       const values = Object.values(await settingInForce(stage.namespace, name, PARAMETER));

@@ -31,7 +31,7 @@ export const podReplaced: Measurement = {
           `a pod in place of ${victim.name}`,
           (live) =>
             live.status?.pods?.some((pod) => pod.uid === victim.uid && pod.state === 'Serving') !== true &&
-            isReady(live, live.metadata.generation ?? 1) &&
+            isReady(live, live.metadata.generation) &&
             everyPodProved(live, PODS),
           LIMIT_MS,
         );

@@ -23,7 +23,7 @@ export function grantedSize({ status }: LivePool): number {
   return (status?.pods ?? [])
     .filter((pod) => pod.state === 'Serving')
     .flatMap((pod) => pod.sizes ?? [])
-    .reduce((sum, { size = 0 }) => sum + size, 0);
+    .reduce((sum, { size }) => sum + size, 0);
 }
 
 /** The connections that the databases are to have, over the whole fleet. */
@@ -34,7 +34,7 @@ export function targetSize({ status }: LivePool): number {
 /** Nothing is under way any more. */
 export function isAtRest(pool: LivePool, pods: number): boolean {
   return (
-    isReady(pool, pool.metadata.generation ?? 0) &&
+    isReady(pool, pool.metadata.generation) &&
     everyPodProved(pool, pods) &&
     pool.status?.pods?.length === pods &&
     conditionOf(pool, 'Reconciling') === undefined

@@ -23,10 +23,11 @@ export const workloadToProved: Measurement = {
     const { stage, watch } = setting;
     const { namespace } = stage;
     await applyIdleDeployment(namespace, WORKLOAD, FEW);
-    const { workloads: _, ...spec } = stage.pool(POOL).withBudget(40).withReplicas(PODS).build().spec;
     const pool = stage
       .pool(POOL)
-      .with({ ...spec, workloads: [] })
+      .withBudget(40)
+      .withReplicas(PODS)
+      .with({ workloads: [] })
       .forDeployment(WORKLOAD, { threads: 8 });
     return await withFleet(setting, pool, async (live) => {
       let sizeBefore = targetSize(live);
@@ -72,7 +73,7 @@ function isSizedFor(pool: LivePool, replicas: number, formerSize: number): boole
 /** @throws when some PgBouncer has another size than status says. */
 async function mustBeInForce(pool: LivePool): Promise<void> {
   const said = JSON.stringify(sorted(sizesInStatus(pool.status?.pods ?? [])));
-  const inForce = JSON.stringify(sorted(await sizesInForce(pool.metadata.namespace ?? '', pool.metadata.name)));
+  const inForce = JSON.stringify(sorted(await sizesInForce(pool.metadata.namespace, pool.metadata.name)));
   if (said !== inForce) throw new Error(`status says ${said}, but in force is ${inForce}`);
 }
 

@@ -19,6 +19,7 @@ export class Application implements AsyncDisposable {
   readonly #labelSelector: string;
   readonly #byPod = new Map<string, PodCounters>();
   readonly #stopping = new AbortController();
+  #settledDone: number | undefined;
   #running: Promise<void> = Promise.resolve();
 
   constructor(namespace: string, labelSelector: string) {
@@ -34,7 +35,19 @@ export class Application implements AsyncDisposable {
   get total(): Total {
     const pods = [...this.#byPod.values()];
     const sum = (key: 'bootRetries' | 'crashes'): number => pods.reduce((count, pod) => count + pod[key], 0);
-    return { ...sumTallies(pods), bootRetries: sum('bootRetries'), crashes: sum('crashes'), pods: pods.length };
+    const tally = sumTallies(pods);
+    return {
+      ...tally,
+      done: this.#settledDone ?? tally.done,
+      bootRetries: sum('bootRetries'),
+      crashes: sum('crashes'),
+      pods: pods.length,
+    };
+  }
+
+  /** After the application stopped: what it wrote down about itself, later than any reading. */
+  settle(acknowledged: number): void {
+    this.#settledDone = acknowledged;
   }
 
   /** Reads every living pod once more, then sums. */

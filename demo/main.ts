@@ -67,10 +67,10 @@ async function demo(keep: boolean): Promise<number> {
       'Preparation',
       'A real Kubernetes on this machine, the operator by its chart, and a PostgreSQL it knows nothing about.',
     );
-    const startedCluster = await prepareCluster(narrator);
+    await prepareCluster(narrator);
     await Promise.all([prepareImages(narrator), clearEarlierDemo(narrator)]);
     await installOperator(narrator);
-    const postgres = await startPostgres(narrator, startedCluster);
+    const postgres = await startPostgres(narrator);
     await waitForOperator(narrator);
     sampler = await BackendSampler.start(postgres, {
       everyMs: SAMPLE_EVERY_MS,

@@ -1,4 +1,5 @@
 // Everything before the first step: cluster, images, operator, PostgreSQL.
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { findHelm } from '../scripts/helm.ts';
@@ -16,31 +17,31 @@ import { DATABASE, NAMESPACE, OWNER, POOL, RELEASE, SUPERUSER, SYSTEM_NAMESPACE 
 const CHECKOUT = join(import.meta.dirname, '..');
 const CHART = join(CHECKOUT, 'charts/poolsmith');
 const CRD_NAME = 'poolconfigs.poolsmith.dev';
-/** On namespace shop: whether taking the demo down takes the cluster down too. */
-export const STARTED_CLUSTER = 'demo-started-the-cluster';
+
+/** There when the demo started the cluster, and so takes it down; lies in the cluster's state folder, so it goes with the cluster. */
+export const startedMark = (): string => join(layoutOf(clusterName()).folder, 'started-by-the-demo');
 
 export function manifest(name: string): string {
   return join(import.meta.dirname, 'manifests', name);
 }
 
-/** Whether this started the cluster. */
-export async function prepareCluster(narrator: Narrator): Promise<boolean> {
+export async function prepareCluster(narrator: Narrator): Promise<void> {
   const layout = layoutOf(clusterName());
   const named = process.env['KUBECONFIG'];
   if (named !== undefined && named !== layout.kubeconfig) {
     narrator.say(`using the cluster of KUBECONFIG=${named}`);
-    return false;
+    return;
   }
   if (await isHealthy(layout)) {
     narrator.say(`cluster "${layout.name}" is up already`);
-    return false;
+    return;
   }
   narrator.say(
     `starting cluster "${layout.name}": etcd, API server, controllers, scheduler, kubelet, containerd on this machine`,
   );
   await run(process.execPath, [join(CHECKOUT, 'test/cluster/main.ts'), 'up']);
+  writeFileSync(startedMark(), '');
   narrator.good('a Kubernetes is up');
-  return true;
 }
 
 export async function prepareImages(narrator: Narrator): Promise<void> {
@@ -88,10 +89,9 @@ export async function waitForOperator(narrator: Narrator): Promise<void> {
 }
 
 /** Starts PostgreSQL and makes the application's tables; answers where it is, past any pooler. */
-export async function startPostgres(narrator: Narrator, startedCluster: boolean): Promise<pg.ClientConfig> {
+export async function startPostgres(narrator: Narrator): Promise<pg.ClientConfig> {
   const kube = await cluster();
-  const metadata = { name: NAMESPACE, annotations: { [STARTED_CLUSTER]: String(startedCluster) } };
-  await kube.apply({ apiVersion: 'v1', kind: 'Namespace', metadata });
+  await kube.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
   narrator.command(`kubectl apply -n ${NAMESPACE} -f demo/manifests/postgres.yaml`);
   await kubectl(['apply', '-n', NAMESPACE, '-f', manifest('postgres.yaml')]);
   const selection = { namespace: NAMESPACE, labelSelector: 'app=orders-db' };

@@ -1,4 +1,5 @@
 // Takes the demo away: its namespace, the operator, and the cluster if the demo started it.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { findHelm } from '../scripts/helm.ts';
 import { RESOURCES } from '../src/kube/resources.ts';
@@ -8,7 +9,7 @@ import { attempt, run } from '../test/cluster/processes.ts';
 import { clusterAccess, cluster, isOwnCluster, tryKubectl } from '../test/support/kubectl.ts';
 import { removeNamespace } from '../test/support/namespace.ts';
 import type { Narrator } from './narrator.ts';
-import { STARTED_CLUSTER } from './prepare.ts';
+import { startedMark } from './prepare.ts';
 import { NAMESPACE, POOL, RELEASE, SYSTEM_NAMESPACE } from './world.ts';
 
 const CLUSTER_MAIN = join(import.meta.dirname, '../test/cluster/main.ts');
@@ -23,14 +24,12 @@ export async function tearDown(narrator: Narrator): Promise<void> {
     narrator.say('there is no cluster, so there is no demo');
     return;
   }
-  const space = await (await cluster()).find(RESOURCES.Namespace, undefined, NAMESPACE);
-  const startedCluster = space?.metadata.annotations?.[STARTED_CLUSTER] === 'true';
-  if (startedCluster && (await isOwnCluster())) {
+  if ((await isOwnCluster()) && existsSync(startedMark())) {
     await run(process.execPath, [CLUSTER_MAIN, 'down']);
     narrator.good(`cluster "${layout.name}", which the demo had started, is down`);
     return;
   }
-  if (space !== undefined) {
+  if ((await (await cluster()).find(RESOURCES.Namespace, undefined, NAMESPACE)) !== undefined) {
     // While the operator is there, so that it sees the fleet go.
     await tryKubectl(['delete', 'poolconfig', '-n', NAMESPACE, POOL, '--ignore-not-found', '--timeout=30s']);
     await removeNamespace(NAMESPACE);

@@ -32,6 +32,7 @@ export const applicationStopped: Step = {
         check(written.acknowledged >= own.acknowledged, `thread ${name} did not forget an order`);
       }
       const { acknowledged, found, lost, double, unknown, torn } = await auditOrders(client, threads);
+      application.settle(acknowledged);
       const facts = `${acknowledged} acknowledged, ${found} in the table, ${lost} lost, ${double} twice, ${torn} by halves`;
       check(
         acknowledged > 0 && lost === 0 && double === 0 && torn === 0,

@@ -27,7 +27,7 @@ type Answer = Dispatcher.ResponseData;
  *   instead of the 0.25 MB of a TLS connection of their own.
  */
 type Lane = 'calls' | 'urgent' | 'streams';
-type Agents = Readonly<Record<Lane, Dispatcher>>;
+type Lanes = Readonly<Record<Lane, Dispatcher>>;
 
 /** Projected service account tokens are renewed by the kubelet well before they expire; client-go re-reads as often. */
 const ACCESS_LIFE_MS = 60_000;
@@ -44,7 +44,7 @@ export class Transport {
   readonly #basePath: string;
   readonly #origin: string;
   #access: { readonly value: Access; readonly readMs: number } | undefined;
-  #agents: Agents | undefined;
+  #lanes: Lanes | undefined;
 
   constructor(options: { readonly credentials: Credentials; readonly clock: Clock; readonly userAgent: string }) {
     this.#credentials = options.credentials;
@@ -92,9 +92,9 @@ export class Transport {
   }
 
   async close(): Promise<void> {
-    const agents = this.#agents;
-    this.#agents = undefined;
-    await Promise.all(Object.values(agents ?? {}).map((agent) => agent.destroy()));
+    const lanes = this.#lanes;
+    this.#lanes = undefined;
+    await Promise.all(Object.values(lanes ?? {}).map((dispatcher) => dispatcher.destroy()));
   }
 
   async #open(lane: Lane, call: HttpCall, signal: AbortSignal): Promise<Answer> {
@@ -116,8 +116,8 @@ export class Transport {
   }
 
   async #attempt(lane: Lane, call: HttpCall, signal: AbortSignal): Promise<Answer> {
-    const { agents, headers } = await this.#ready();
-    return agents[lane].request({
+    const { lanes, headers } = await this.#ready();
+    return lanes[lane].request({
       origin: this.#origin,
       path: this.#basePath + call.path,
       query: call.query,
@@ -133,25 +133,25 @@ export class Transport {
     });
   }
 
-  async #ready(): Promise<{ readonly agents: Agents; readonly headers: Access['headers'] }> {
+  async #ready(): Promise<{ readonly lanes: Lanes; readonly headers: Access['headers'] }> {
     const now = this.#clock.monotonicMs();
     if (this.#access === undefined || now - this.#access.readMs > ACCESS_LIFE_MS) {
       const value = await this.#credentials.read();
-      if (this.#agents !== undefined && !isDeepStrictEqual(value.tls, this.#access?.value.tls)) {
+      if (this.#lanes !== undefined && !isDeepStrictEqual(value.tls, this.#access?.value.tls)) {
         // A rotated certificate: what is under way finishes on the old connections.
-        for (const agent of Object.values(this.#agents)) {
-          void agent.close().catch(() => undefined);
+        for (const dispatcher of Object.values(this.#lanes)) {
+          void dispatcher.close().catch(() => undefined);
         }
-        this.#agents = undefined;
+        this.#lanes = undefined;
       }
       this.#access = { value, readMs: now };
     }
-    this.#agents ??= {
-      calls: createAgent(this.#access.value, { allowH2: false, connections: CALL_CONNECTIONS }),
-      urgent: createAgent(this.#access.value, { allowH2: false }),
-      streams: createAgent(this.#access.value, { allowH2: true }),
+    this.#lanes ??= {
+      calls: createDispatcher(this.#access.value, { allowH2: false, connections: CALL_CONNECTIONS }),
+      urgent: createDispatcher(this.#access.value, { allowH2: false }),
+      streams: createDispatcher(this.#access.value, { allowH2: true }),
     };
-    return { agents: this.#agents, headers: this.#access.value.headers };
+    return { lanes: this.#lanes, headers: this.#access.value.headers };
   }
 
   async #withDeadline<T>(call: HttpCall, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -223,7 +223,7 @@ async function errorOf(call: HttpCall, answer: Answer, nowMs: number): Promise<A
 
 type Shape = { readonly allowH2: boolean; readonly connections?: number };
 
-function createAgent({ tls, proxyUrl }: Access, shape: Shape): Dispatcher {
+function createDispatcher({ tls, proxyUrl }: Access, shape: Shape): Dispatcher {
   const connect = { ...tls, timeout: CONNECT_TIMEOUT_MS, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS };
   const options = {
     ...shape,

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AdminConsole } from './console.ts';
 import { AdminError } from './errors.ts';
+import { LOGIN_HOLD, valuesBeforeHold } from './login-hold.ts';
 
 export type EndDrain = {
   readonly databases: readonly string[];
@@ -30,7 +31,7 @@ export async function endDrain(console: AdminConsole, drain: EndDrain): Promise<
   const started = performance.now();
   const { databases, deadlineMs, signal } = drain;
   let quiet = false;
-  const formerCap = await holdLogins(console, signal);
+  const former = await holdLogins(console, signal);
   try {
     await pauseAll(console, databases, signal);
     let activeServers = await openServers(console, databases, signal);
@@ -51,29 +52,38 @@ export async function endDrain(console: AdminConsole, drain: EndDrain): Promise<
   } finally {
     if (!quiet) {
       await resumeAll(console, databases);
-      await console.set('max_user_connections', formerCap);
+      await setAll(console, former);
     }
   }
 }
 
 /**
- * PAUSE drops server logins that are under way, and after a RESUME PgBouncer would fail clients for that until server_login_retry is over. The
- * cap keeps pools that have a server from launching another. Returns the former cap.
+ * PAUSE drops server logins that are under way, and after a RESUME PgBouncer would fail clients for that until server_login_retry is over.
+ * Returns what ends the hold.
  */
-async function holdLogins(console: AdminConsole, signal: AbortSignal | undefined): Promise<string> {
-  const former = (await console.read(signal)).config.get('max_user_connections') ?? '0';
-  await console.set('max_user_connections', '1', signal);
+async function holdLogins(
+  console: AdminConsole,
+  signal: AbortSignal | undefined,
+): Promise<Readonly<Record<string, string>>> {
+  const former = valuesBeforeHold((await console.read(signal)).config);
   const deadline = performance.now() + LOGINS_MS;
   try {
+    await setAll(console, LOGIN_HOLD);
     while ((await console.pools(signal)).some(({ serversLogin }) => serversLogin > 0) && performance.now() < deadline) {
       await delay(POLL_MS / 4, undefined, signal === undefined ? {} : { signal });
     }
   } catch (error) {
-    await console.set('max_user_connections', former);
+    await setAll(console, former);
     signal?.throwIfAborted();
     throw error;
   }
   return former;
+}
+
+async function setAll(console: AdminConsole, values: Readonly<Record<string, string>>): Promise<void> {
+  for (const [key, value] of Object.entries(values)) {
+    await console.set(key, value);
+  }
 }
 
 /** On consoles of their own, because a PAUSE that waits blocks its console. It stays in force when that console goes. */

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WireAnswer } from '../postgres/wire-client.ts';
 import { AdminError } from './errors.ts';
+import { LOGIN_HOLD, valuesBeforeHold } from './login-hold.ts';
 import { decodeConfig, decodePools } from './show.ts';
 import { setStatement } from './statements.ts';
 
@@ -13,11 +14,13 @@ export type Ask = (
 
 const POLL_MS = 3;
 
-/** The cap keeps pools that have a server from launching another; RELOAD puts the file's own cap back. */
+/** Holds logins, waits for those under way at most so long, and reloads, which also ends the hold. */
 export async function reloadWithoutLogins(ask: Ask, quietWithinMs: number): Promise<void> {
-  const former = decodeConfig((await ask('SHOW CONFIG')).rows).get('max_user_connections') ?? '0';
+  const former = valuesBeforeHold(decodeConfig((await ask('SHOW CONFIG')).rows));
   try {
-    expectTag(await ask(setStatement('max_user_connections', '1')), 'SET');
+    for (const [key, value] of Object.entries(LOGIN_HOLD)) {
+      expectTag(await ask(setStatement(key, value)), 'SET');
+    }
     const deadline = performance.now() + quietWithinMs;
     while (decodePools((await ask('SHOW POOLS')).rows).some(({ serversLogin }) => serversLogin > 0)) {
       if (performance.now() > deadline) {
@@ -27,8 +30,10 @@ export async function reloadWithoutLogins(ask: Ask, quietWithinMs: number): Prom
     }
     expectTag(await ask('RELOAD'), 'RELOAD');
   } catch (error) {
-    // A RELOAD that is refused before it changes anything leaves the cap.
-    await ask(setStatement('max_user_connections', former), { evenIfAborted: true }).catch(() => undefined);
+    // A RELOAD that is refused before it changes anything leaves the hold.
+    for (const [key, value] of Object.entries(former)) {
+      await ask(setStatement(key, value), { evenIfAborted: true }).catch(() => undefined);
+    }
     throw error;
   }
 }

@@ -23,7 +23,7 @@ import {
 import { desire, type Desired, type SizingBasis, type Wish } from './desired.ts';
 import { drainEndsAtMs, planDrainEnds, type DrainTimes } from './drain.ts';
 import { tellEvents } from './events.ts';
-import { planGrants, type GrantStep } from './grants.ts';
+import { CHANGE_INTERVAL_MS, planGrants, type GrantStep } from './grants.ts';
 import { mayRaiseFloors } from './ledger.ts';
 import { planPodConfigs } from './pod-config.ts';
 import { podStates, type PodState } from './pod-state.ts';
@@ -42,7 +42,7 @@ export function planPool(observation: Observation): Plan {
   const wish = foreign.length > 0 ? blocked(first, nameTaken(foreign)) : first;
   const image = observation.pool.spec.pooler?.image ?? observation.pool.status?.image ?? observation.defaultImage;
   const chosen = chooseBasis(observation, wish, record, image);
-  if (chosen === undefined) return waitingPlan(observation, wish, image);
+  if (!('basis' in chosen)) return waitingPlan(observation, chosen.wish, image);
   return fleetPlan(observation, chosen, record, image);
 }
 
@@ -57,13 +57,13 @@ type Chosen = {
   readonly template: PodTemplate;
 };
 
-/** What is declared, if it can be had; else what was last proved. Undefined when there is neither. */
+/** What is declared, if it can be had; else what was last proved; else only the wish, with what stands in its way. */
 function chooseBasis(
   observation: Observation,
   wish: Wish,
   record: ProvedRecord | undefined,
   image: string,
-): Chosen | undefined {
+): Chosen | Pick<Chosen, 'wish'> {
   const models = new Map(
     [wish.desired, record].flatMap((known) => (known === undefined ? [] : [[known.modelHash, known.model] as const])),
   );
@@ -83,7 +83,7 @@ function chooseBasis(
       ? wish
       : blocked(wish, { condition: 'BudgetSatisfied', reason: 'BudgetTooSmall', message: declared, blocking: true });
   const last = record === undefined ? undefined : choose(standing, record);
-  return typeof last === 'object' ? last : undefined;
+  return typeof last === 'object' ? last : { wish: standing };
 }
 
 function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecord | undefined, image: string): Plan {
@@ -250,7 +250,7 @@ function provedServerHash(observation: Observation, { desired, states, target }:
 /** How long until something that is under way is worth another look; undefined at rest. */
 function waitsMs(
   observation: Observation,
-  { states, basis }: Chosen,
+  { states, basis, targets }: Chosen,
   grants: GrantStep,
   drain: DrainTimes,
 ): number | undefined {
@@ -264,6 +264,8 @@ function waitsMs(
       continue;
     }
     const { unproved, pod } = state;
+    if (pod.grant !== undefined && isSizedOtherwise(pod.grant.sizes, targets.perPod.get(pod.uid)))
+      waits.push(Math.max(80, pod.grant.atMs + CHANGE_INTERVAL_MS - observation.nowMs));
     if (unproved === undefined) continue;
     if (unproved.kind === 'unreachable' || unproved.kind === 'noGrant') waits.push(pod.container.running ? 150 : 1_000);
     else waits.push(unproved.kind === 'server' ? 1_000 : 80);
@@ -273,6 +275,11 @@ function waitsMs(
   const present = new Set(observation.pods.map((pod) => pod.uid));
   if ((observation.pool.status?.pods ?? []).some((entry) => !present.has(entry.uid ?? ''))) waits.push(1_000);
   return waits.length === 0 ? undefined : Math.min(...waits);
+}
+
+/** Also a pod that was told something a moment ago, and may be told the next size only when that has been projected. */
+function isSizedOtherwise(sizes: Sizes, target: Sizes | undefined): boolean {
+  return Object.entries(target ?? {}).some(([database, size]) => sizes[database] !== Math.max(1, size));
 }
 
 function nextLook(actions: readonly Action[], pendingMs: number | undefined): number | undefined {

@@ -148,7 +148,7 @@ describe('validateParameters', () => {
         }
       }),
     );
-  });
+  }).timeout(60_000);
 });
 
 describe('parameterText', () => {
@@ -171,7 +171,7 @@ describe('parameterText', () => {
         },
       ),
     );
-  });
+  }).timeout(60_000);
 
   it('throws for a value that validation refuses', () => {
     assert.throws(() => parameterText(setting('query_timeout'), 'abc'), RangeError);

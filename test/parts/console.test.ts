@@ -124,12 +124,17 @@ describe('admin console', function () {
     );
   });
 
-  it('holds logins back around a change of the server, and puts the cap back even when the file is refused', async () => {
+  it('holds logins back around a change of the server, and lets go of them even when the file is refused', async () => {
+    const held = async (): Promise<(string | undefined)[]> => {
+      const { config } = await admin.read();
+      return [config.get('max_user_connections'), config.get('server_lifetime')];
+    };
     await admin.set('max_user_connections', '7');
+    await admin.set('server_lifetime', '99');
     assert.equal((await failure(admin.loadFile(fileOf('missing.ini'), { quietWithinMs: 500 }))).kind, 'refused');
-    assert.equal((await admin.read()).config.get('max_user_connections'), '7');
+    assert.deepEqual(await held(), ['7', '99']);
     await admin.loadFile(fileOf('pgbouncer.ini'), { quietWithinMs: 500 });
-    assert.equal((await admin.read()).config.get('max_user_connections'), '0');
+    assert.deepEqual(await held(), ['0', '3600']);
   });
 
   it('sets any text up to the length that PgBouncer takes, and nothing that could be a second command', async () => {

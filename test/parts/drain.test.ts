@@ -313,6 +313,7 @@ describe('end of a drain', function () {
     await Promise.all(loops);
     assert.deepEqual(failures, []);
     assert.equal((await admin.read()).config.get('max_user_connections'), '0');
+    assert.equal((await admin.read()).config.get('server_lifetime'), '0.3');
     await holder.pg.query('commit');
     await Promise.all([holder.end(), admin.close()]);
   });

@@ -101,7 +101,7 @@ describe('server login proofs', function () {
       await work();
     } finally {
       stop = true;
-      await Promise.race([Promise.all(loops), new Promise((resolve) => setTimeout(resolve, 500))]);
+      await Promise.all(loops);
       await Promise.all(clients.map((client: AppClient) => client.end()));
     }
     return tally;
@@ -300,6 +300,10 @@ describe('server login proofs', function () {
     const tally = await saturate(async () => {
       for (let round = 1; round <= 15; round += 1) {
         await change([databaseLine('app', postgres.port, 3)], settings(round));
+        await until(
+          'all connections replaced',
+          async () => !(await admin.servers()).some(({ closeNeeded }) => closeNeeded),
+        );
         await delay(50);
       }
     });

@@ -19,6 +19,21 @@ describe('planning', () => {
     assert.deepEqual(sizes(fleet), [5, 4]);
   });
 
+  it('says of a new fleet that its budget is too small, and builds nothing', () => {
+    const fleet = new PaperFleet();
+    fleet.edit({ budget: { connections: 3 } });
+    const plan = fleet.turn();
+    assert.deepEqual(
+      plan.actions.filter((action) => action.kind !== 'createCredentials'),
+      [],
+    );
+    const said = (type: string) => plan.status.conditions?.find((condition) => condition.type === type);
+    assert.equal(said('BudgetSatisfied')?.reason, 'BudgetTooSmall');
+    assert.equal(ready(fleet)?.reason, 'BudgetTooSmall');
+    assert.equal(said('Stalled')?.reason, 'BudgetTooSmall');
+    assert.match(ready(fleet)?.message ?? '', /spec\.budget: .*need 4 connections.*budget is 3/);
+  });
+
   it('plans no action and the same status when nothing has changed', () => {
     const fleet = new PaperFleet();
     fleet.settle();
@@ -47,6 +62,19 @@ describe('planning', () => {
     fleet.settle();
     // (6 + 2) × 2 × 3 = 48 clients; 12 busy; 12 + 2√12 → 19.
     assert.deepEqual(sizes(fleet), [10, 9]);
+  });
+
+  it('does not rest before the last sizes when a workload changes again at once', () => {
+    const fleet = new PaperFleet();
+    fleet.settle();
+    fleet.workloads.set('Deployment/web', workload(6));
+    // Until the larger sizes are told and proved, which is less than the time between two changes of one pod.
+    while (fleet.pods.some((pod) => fleet.loadedText(pod.name) !== pod.live) || sizes(fleet)[0] !== 10) fleet.turn();
+    fleet.workloads.set('Deployment/web', workload(2));
+    const startedMs = fleet.nowMs;
+    fleet.settle();
+    assert.deepEqual(sizes(fleet), [5, 4]);
+    assert.ok(fleet.nowMs - startedMs < 5_000, 'only the next look at rest found the sizes wrong');
   });
 
   it('gives a changed parameter to one pod first, and to the others only when that one is proved', () => {

@@ -248,5 +248,5 @@ describe('renderIni', () => {
       { numRuns: 3000 },
     );
     assert.ok(rendered > 200, `only ${rendered} were rendered`);
-  });
+  }).timeout(60_000);
 });

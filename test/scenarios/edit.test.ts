@@ -108,23 +108,23 @@ describe('a PoolConfig that is edited', function () {
     assert.ok(names.every((all) => !all.includes(SECOND)), JSON.stringify(names));
   });
 
-  it('keeps to a lowered budget from the moment it is Ready, and to the higher one at all times', async () => {
+  it('keeps to a lowered budget once nothing is under way, and to the higher one at all times', async () => {
     await using sampler = await stage.sampler();
     await using load = await stage.load({ clients: 24, holdMs: 15, pauseMs: 1 });
     await load.done(300);
     const peakBefore = sampler.lap().peak;
     await withoutFailure(load, async () => {
       pool = pool.withBudget(LOW);
-      const { live, tookMs } = await stage.prove(pool);
-      const readyMs = performance.now();
+      const { live, tookMs } = await stage.settle(pool);
+      const settledMs = performance.now();
       const inForce = Object.values(await sizesInForce(namespace, POOL)).reduce((sum, size) => sum + size, 0);
       assert.equal(live.status?.budget?.budget, LOW);
-      assert.ok(inForce <= LOW, `Ready while pools of ${inForce} are in force`);
+      assert.ok(inForce <= LOW, `settled while pools of ${inForce} are in force`);
       await load.done(300);
-      const after = sampler.peak(readyMs);
+      const after = sampler.peak(settledMs);
       measured(`budget ${HIGH} → ${LOW} in ${seconds(tookMs)}: at most ${peakBefore} backends before, ${after} after`);
       assert.ok(peakBefore > LOW, 'the load did not need the higher budget, so nothing was shown');
-      assert.ok(after <= LOW, `${after} backends after Ready`);
+      assert.ok(after <= LOW, `${after} backends after it had settled`);
     });
     assert.ok(sampler.lap().peak <= HIGH);
   });

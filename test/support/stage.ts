@@ -5,7 +5,7 @@ import { startClusterPostgres, SUPERUSER, type ClusterPostgres, type Role } from
 import { closeCluster } from './kubectl.ts';
 import { Load, ORDER_TABLES, type LoadOptions } from './load.ts';
 import { createNamespace, type TestNamespace } from './namespace.ts';
-import { applyBasicAuth, applyPool, poolConfig, waitForCondition } from './pool.ts';
+import { applyBasicAuth, applyPool, conditionOf, poolConfig, waitForCondition, waitForPool } from './pool.ts';
 import type { LivePool, PoolConfigBuilder } from './pool.ts';
 import { poolAddress } from './pool-children.ts';
 
@@ -69,6 +69,19 @@ export class Stage implements AsyncDisposable {
     const { metadata } = await applyPool(pool);
     const { name, namespace, generation } = { namespace: this.namespace, ...metadata };
     const live = await waitForCondition(namespace, name, 'Ready', 'True', { generation, timeoutMs });
+    return { live, tookMs: performance.now() - startedMs };
+  }
+
+  /** As `prove`, and until nothing is under way any more: what was lowered is given back, too. */
+  async settle(pool: PoolConfigBuilder, timeoutMs = 60_000): Promise<Readonly<{ live: LivePool; tookMs: number }>> {
+    const startedMs = performance.now();
+    const { metadata } = await applyPool(pool);
+    const isSettled = (live: LivePool): boolean =>
+      live.status?.observedGeneration === metadata.generation &&
+      conditionOf(live, 'Ready')?.status === 'True' &&
+      conditionOf(live, 'BudgetSatisfied')?.status === 'True' &&
+      conditionOf(live, 'Reconciling') === undefined;
+    const live = await waitForPool(this.namespace, metadata.name, 'Ready and nothing under way', isSettled, timeoutMs);
     return { live, tookMs: performance.now() - startedMs };
   }
 

@@ -38,9 +38,11 @@ export function podTrouble(states: readonly PodState[], observation: Observation
 function imageTrouble({ pod }: PodState): Trouble | undefined {
   const reason = pod.container.waitingReason;
   if (reason === undefined || !IMAGE_REASONS.includes(reason)) return undefined;
+  // Kubernetes' words change between tries (ErrImagePull, ImagePullBackOff); the name of the image does not.
+  const image = /image "([^"]{1,200})"/.exec(pod.container.waitingMessage ?? '')?.[1];
   return {
     reason: 'ImagePullFailed',
-    message: `The image of ${pod.name} can't be pulled (${reason}). Check spec.pooler.image, and spec.fleet.template.imagePullSecrets for a private registry.`,
+    message: `The image${image === undefined ? '' : ` ${image}`} of ${pod.name} can't be pulled. Check spec.pooler.image, and spec.fleet.template.imagePullSecrets for a private registry.`,
   };
 }
 

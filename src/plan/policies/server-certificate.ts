@@ -6,7 +6,8 @@ import type { Finding } from '../../model/finding.ts';
 import type { Observation } from '../../model/observation.ts';
 import type { SecretText } from '../../model/secret-text.ts';
 
-const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+/** Up to the next mark of any kind, so that a block without its end is one of them, and is refused below. */
+const BLOCK = /-----BEGIN CERTIFICATE-----(?:(?!-----)[^])*(?:-----END CERTIFICATE-----)?/g;
 
 /** The CA's text when the mode verifies; undefined when it needs none. */
 export function readServerCa(observation: Observation): { ca: SecretText | undefined; finding: Finding | undefined } {
@@ -37,14 +38,16 @@ export function readServerCa(observation: Observation): { ca: SecretText | undef
 function certificateProblem(text: string, nowMs: number): string | undefined {
   const blocks = text.match(BLOCK) ?? [];
   if (blocks.length === 0) return 'holds no PEM certificate (-----BEGIN CERTIFICATE-----).';
+  const ends: Date[] = [];
   for (const block of blocks) {
     try {
-      const validUntil = new X509Certificate(block).validToDate;
-      if (blocks.length === 1 && validUntil.getTime() < nowMs)
-        return `the certificate expired on ${validUntil.toISOString()}.`;
+      ends.push(new X509Certificate(block).validToDate);
     } catch {
       return 'holds a PEM block that is not a certificate.';
     }
   }
+  // One authority is often replaced by two in one file, of which the former may have expired meanwhile.
+  const [last] = ends.sort((x, y) => y.getTime() - x.getTime());
+  if (last !== undefined && last.getTime() < nowMs) return `the certificate expired on ${last.toISOString()}.`;
   return undefined;
 }

@@ -15,20 +15,18 @@ const blocked = (reason: Told['reason']): Told => ({ type: 'ConfigApplied', stat
 
 describe('a running fleet whose Secrets can not be used', function () {
   this.timeout(120_000);
+  const held = new AsyncDisposableStack();
   let stage: Stage;
   let namespace: string;
   let fleet: Fleet;
 
   before(async () => {
-    stage = await Stage.set({ prefix: 'bad-auth', roles: [SECOND] });
+    stage = held.use(await Stage.set({ prefix: 'bad-auth', roles: [SECOND] }));
     namespace = stage.namespace;
-    fleet = await Fleet.prove(stage, stage.pool());
+    fleet = held.use(await Fleet.prove(stage, stage.pool()));
   });
 
-  after(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await stage[Symbol.asyncDispose]();
-  });
+  after(() => held.disposeAsync());
 
   const restore = (): Promise<void> => applyBasicAuth(namespace, SECRET, APP.name, APP.password);
   const restorePool = (): Promise<unknown> => applyPool(fleet.pool);

@@ -15,20 +15,18 @@ const unsatisfied = (reason: Told['reason']): Told => ({ type: 'BudgetSatisfied'
 
 describe('a running fleet whose budget can not be had', function () {
   this.timeout(120_000);
+  const held = new AsyncDisposableStack();
   let stage: Stage;
   let namespace: string;
   let fleet: Fleet;
 
   before(async () => {
-    stage = await Stage.set({ prefix: 'bad-budget', maxConnections: MAX_CONNECTIONS });
+    stage = held.use(await Stage.set({ prefix: 'bad-budget', maxConnections: MAX_CONNECTIONS }));
     namespace = stage.namespace;
-    fleet = await Fleet.prove(stage, stage.pool());
+    fleet = held.use(await Fleet.prove(stage, stage.pool()));
   });
 
-  after(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await stage[Symbol.asyncDispose]();
-  });
+  after(() => held.disposeAsync());
 
   const restorePool = (): Promise<unknown> => applyPool(fleet.pool);
   const granted = async (): Promise<number> =>

@@ -17,20 +17,18 @@ const notReady = (reason: Told['reason']): Told => ({ type: 'Ready', status: 'Fa
 
 describe('a running fleet whose new pods can not come up', function () {
   this.timeout(150_000);
+  const held = new AsyncDisposableStack();
   let stage: Stage;
   let namespace: string;
   let fleet: Fleet;
 
   before(async () => {
-    stage = await Stage.set({ prefix: 'bad-pods' });
+    stage = held.use(await Stage.set({ prefix: 'bad-pods' }));
     namespace = stage.namespace;
-    fleet = await Fleet.prove(stage, stage.pool());
+    fleet = held.use(await Fleet.prove(stage, stage.pool()));
   });
 
-  after(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await stage[Symbol.asyncDispose]();
-  });
+  after(() => held.disposeAsync());
 
   const restorePool = (): Promise<unknown> => applyPool(fleet.pool);
   const eventsOf = async (reason: string): Promise<readonly string[]> => {

@@ -9,26 +9,25 @@ import { APP, DATABASE, MONITOR, Stage } from '../../support/stage.ts';
 import { assertNaming, Fleet, messageOf, tells, type Told } from './fleet.ts';
 
 const WRONG = 'wrong-sesame';
-const BARRED = { name: 'barred', password: 'barred-sesame', options: 'NOLOGIN' };
+const BARRED = { name: 'barred', password: 'barred-sesame' };
 const fault = (reason: Told['reason']): Told => ({ type: 'ServerReachable', status: 'False', reason });
 
 describe('a fleet whose server can not be used', function () {
   this.timeout(120_000);
+  const held = new AsyncDisposableStack();
   let stage: Stage;
   let namespace: string;
   let fleet: Fleet;
 
   before(async () => {
-    stage = await Stage.set({ prefix: 'bad-server', roles: [BARRED] });
+    stage = held.use(await Stage.set({ prefix: 'bad-server', roles: [BARRED] }));
     namespace = stage.namespace;
+    await stage.sql(`ALTER ROLE ${BARRED.name} NOLOGIN`);
     await applyBasicAuth(namespace, 'barred', BARRED.name, BARRED.password);
-    fleet = await Fleet.prove(stage, stage.pool());
+    fleet = held.use(await Fleet.prove(stage, stage.pool()));
   });
 
-  after(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await stage[Symbol.asyncDispose]();
-  });
+  after(() => held.disposeAsync());
 
   const restorePool = (): Promise<unknown> => applyPool(fleet.pool);
   const onServer = (server: object): PoolConfigBuilder =>

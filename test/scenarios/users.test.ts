@@ -1,0 +1,72 @@
+// Several users of one database: each is let in with its own password, and one that is removed is let in no more.
+import assert from 'node:assert/strict';
+import { until } from '../cluster/processes.ts';
+import { type Role } from '../support/cluster-postgres.ts';
+import { applyBasicAuth } from '../support/pool.ts';
+import { podIdentities } from '../support/pool-children.ts';
+import { APP, closing, measured, POOL, seconds, Stage } from '../support/stage.ts';
+
+const READER: Role = { name: 'reader', password: 'reader’s "own" password' };
+const BATCH: Role = { name: 'Batch User', password: "back\\slash 'n quote" };
+const ROLES = [APP, READER, BATCH];
+
+describe('three users of one database', function () {
+  this.timeout(90_000);
+  let stage: Stage;
+  let namespace: string;
+
+  before(async () => {
+    stage = await Stage.set({ prefix: 'users', roles: [READER, BATCH] });
+    namespace = stage.namespace;
+    await applyBasicAuth(namespace, 'reader', READER.name, READER.password);
+    await applyBasicAuth(namespace, 'batch', BATCH.name, BATCH.password);
+    await stage.prove(stage.pool().withUsers('orders-app', 'reader', 'batch'));
+  });
+
+  after(() => stage[Symbol.asyncDispose]());
+
+  async function whoAmI(role: Role): Promise<string> {
+    await using connection = closing(await stage.client(role));
+    const { rows } = await connection.client.query<{ me: string }>('SELECT current_user AS me');
+    return rows[0]?.me ?? '';
+  }
+
+  /** Both pods are asked with near certainty: a connection goes to either. */
+  async function refused(role: Role): Promise<void> {
+    for (let attempt = 0; attempt < 6; attempt += 1) {
+      await assert.rejects(() => stage.client(role), /password|authentication|no such user/i);
+    }
+  }
+
+  for (const role of ROLES) {
+    it(`lets ${role.name} in as itself`, async () => {
+      assert.equal(await whoAmI(role), role.name);
+    });
+  }
+
+  it('refuses a wrong password, another user’s password, and a user that it was not told of', async () => {
+    await refused({ name: APP.name, password: 'wrong' });
+    await refused({ name: READER.name, password: APP.password });
+    await refused({ name: 'postgres', password: 'superuser-password' });
+  });
+
+  it('lets a removed user in no more, also not where it was let in before, and keeps the others', async () => {
+    const pods = await podIdentities(namespace, POOL);
+    const startedMs = performance.now();
+    await stage.prove(stage.pool().withUsers('orders-app', 'batch'));
+    measured(`a user is removed ${seconds(performance.now() - startedMs)} after the change`);
+    await refused(READER);
+    assert.equal(await whoAmI(APP), APP.name);
+    assert.equal(await whoAmI(BATCH), BATCH.name);
+    assert.deepEqual(await podIdentities(namespace, POOL), pods);
+  });
+
+  it('lets it in again when it comes back with another password', async () => {
+    const back = { ...READER, password: 'another-password' };
+    await stage.sql(`ALTER ROLE reader PASSWORD '${back.password}'`);
+    await applyBasicAuth(namespace, 'reader', back.name, back.password);
+    await stage.prove(stage.pool().withUsers('orders-app', 'reader', 'batch'));
+    await until('it to be let in', async () => (await whoAmI(back)) === READER.name || undefined, 10_000);
+    await refused(READER);
+  });
+});
