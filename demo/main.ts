@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The demo: a real Kubernetes, PostgreSQL, application and fleet; each step says what it claims and checks it.
 import { parseArgs } from 'node:util';
-import { closeCluster } from '../test/support/kubectl.ts';
+import { closeCluster, clusterAccess } from '../test/support/kubectl.ts';
 import { BackendSampler } from '../test/support/backends.ts';
 import { Application } from './application.ts';
 import { tellEvents } from './events.ts';
@@ -69,8 +69,7 @@ async function demo(keep: boolean): Promise<number> {
     );
     await prepareCluster(narrator);
     await Promise.all([prepareImages(narrator), clearEarlierDemo(narrator)]);
-    await installOperator(narrator);
-    const postgres = await startPostgres(narrator);
+    const [postgres] = await Promise.all([startPostgres(narrator), installOperator(narrator)]);
     await waitForOperator(narrator);
     sampler = await BackendSampler.start(postgres, {
       everyMs: SAMPLE_EVERY_MS,
@@ -79,13 +78,19 @@ async function demo(keep: boolean): Promise<number> {
     application = new Application(NAMESPACE, APPLICATION_PODS);
     application.start();
     telling = tellEvents(narrator, watching.signal);
-    const world: World = { narrator, sampler, application, postgres, last: { pool: undefined } };
+    const world: World = {
+      narrator,
+      sampler,
+      application,
+      postgres,
+      last: { pool: undefined, total: application.total },
+    };
     for (const [index, step] of [...LIFE, ...(keep ? [] : END)].entries())
       measured.push(await runStep(step, index + 1, world));
     narrator.heading('What was measured', '');
     console.log(`\n${tableOf(measured)}\n`);
     narrator.good(`every step did what it claims, in ${narrator.elapsedSeconds.toFixed(0)} s`);
-    if (keep) invite(narrator);
+    if (keep) await invite(narrator);
     return 0;
   } catch (error) {
     narrator.bad(error instanceof Error ? error.message : String(error));
@@ -117,11 +122,13 @@ function tableOf(measured: readonly Measured[]): string {
   return renderTable(header, [...rows, [...total, `${longest.toFixed(0)} ms`, String(peak), '']]);
 }
 
-function invite(narrator: Narrator): void {
+async function invite(narrator: Narrator): Promise<void> {
+  const { kubeconfig, kubectl } = await clusterAccess();
   narrator.say('everything is left running. Go on by hand:');
   narrator.quote(
     [
-      `export KUBECONFIG=${process.env['KUBECONFIG'] ?? ''}`,
+      `export KUBECONFIG=${kubeconfig}`,
+      ...(kubectl === 'kubectl' ? [] : [`alias kubectl=${kubectl}`]),
       `kubectl get poolconfig,pods -n ${NAMESPACE}`,
       `node src/main.ts explain ${NAMESPACE}/${POOL}`,
       `kubectl scale -n ${NAMESPACE} deployment/${WEB} --replicas=3`,

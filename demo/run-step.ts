@@ -20,14 +20,14 @@ const LONGEST_GAP_MS = 5_000;
 
 /** @throws when the step did not do what it claims, when too many transactions failed, or when the budget was exceeded. */
 export async function runStep(step: Step, number: number, world: World): Promise<Measured> {
-  const { narrator, sampler, application } = world;
+  const { narrator, sampler, application, last } = world;
   narrator.heading(`${number}. ${step.title}`, step.explanation);
   const startedMs = performance.now();
   const startSecond = Math.floor(Date.now() / 1000);
-  const before = await application.read();
-  sampler.lap();
+  const before = last.total;
   await step.run(world);
   const after = await application.read();
+  last.total = after;
   const lap = sampler.lap();
   const measured = {
     title: step.title,
@@ -36,7 +36,7 @@ export async function runStep(step: Step, number: number, world: World): Promise
     failed: after.failed - before.failed,
     longestMs: Math.max(0, ...after.seconds.filter((s) => s.epochSecond >= startSecond).map((s) => s.longestMs)),
     peak: lap.peak,
-    budget: world.last.pool?.status?.budget?.budget,
+    budget: last.pool?.status?.budget?.budget,
   };
   const { failed, peak, budget } = measured;
   const most = step.mayFail?.most ?? 0;

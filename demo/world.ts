@@ -2,7 +2,7 @@
 import type pg from 'pg';
 import type { LivePool } from '../test/support/pool.ts';
 import type { BackendSampler } from '../test/support/backends.ts';
-import type { Application } from './application.ts';
+import type { Application, Total } from './application.ts';
 import type { Narrator } from './narrator.ts';
 
 export const NAMESPACE = 'shop';
@@ -24,8 +24,12 @@ export type World = Readonly<{
   application: Application;
   /** Where PostgreSQL is, past the fleet. */
   postgres: pg.ClientConfig;
-  /** The PoolConfig as it was last seen to be Ready. */
-  last: { pool: LivePool | undefined };
+  last: {
+    /** The PoolConfig as it was last seen to be Ready. */
+    pool: LivePool | undefined;
+    /** The application's counters at the end of the former step: no transaction falls between two steps. */
+    total: Total;
+  };
 }>;
 
 export type Step = Readonly<{

@@ -81,9 +81,10 @@ async function observeFromApi(client: KubeClient, pool: LivePool, defaultImage: 
   const { name, namespace } = pool.metadata;
   const names = childNames(name);
   const selection = { namespace, labelSelector: `${LABEL.pool}=${name}` };
-  const [configMap, operatorSecret, sets, pods, others] = await Promise.all([
+  const [configMap, operatorSecret, files, sets, pods, others] = await Promise.all([
     client.find(RESOURCES.ConfigMap, namespace, names.configMap),
     client.find(RESOURCES.Secret, namespace, names.operatorSecret),
+    client.find(RESOURCES.Secret, namespace, names.files),
     client.list(RESOURCES.ReplicaSet, selection),
     client.list(RESOURCES.Pod, selection),
     client.list(POOLS, {}),
@@ -104,9 +105,12 @@ async function observeFromApi(client: KubeClient, pool: LivePool, defaultImage: 
   );
   const credential = (key: string): SecretText => {
     const data = (operatorSecret?.data ?? {}) as Readonly<Record<string, string>>;
-    return new SecretText(Buffer.from(data[key] ?? '', 'base64').toString('utf8'));
+    // A new fleet has none yet; what it will be makes no difference to a preview.
+    return new SecretText(
+      data[key] === undefined ? 'not-made-before-the-fleet' : Buffer.from(data[key], 'base64').toString('utf8'),
+    );
   };
-  const children = configMap === undefined ? [] : [configMap as unknown as KubeObject];
+  const children = [configMap, files].filter((child) => child !== undefined) as unknown as readonly KubeObject[];
   const sameServer = others.items.filter(
     (other: LiveObject & LivePool) =>
       other.metadata.uid !== pool.metadata.uid &&

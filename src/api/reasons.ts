@@ -119,12 +119,6 @@ export const REASONS = {
     meaning: 'An object with the name of a child exists and belongs to somebody else. It is left alone.',
     remedy: 'Remove or rename that object, or give the PoolConfig another name.',
   },
-  Forbidden: {
-    on: CONFIG_FAULT,
-    meaning:
-      'The API server does not let the operator read or write an object, by its permissions, a quota or an admission policy.',
-    remedy: 'Grant the permission, or change the quota or the policy that the message names.',
-  },
   ServerUnreachable: {
     on: SERVER_FAULT,
     meaning: 'The server does not answer at spec.server.host and port.',
@@ -170,10 +164,6 @@ export const REASONS = {
     on: { BudgetSatisfied: YES },
     meaning: 'The budget is there and everything that may be open stays within it, as read from the server.',
   },
-  AsDeclared: {
-    on: { BudgetSatisfied: YES },
-    meaning: 'The budget is taken as declared; without a monitor role the server was not asked.',
-  },
   Overcommitted: {
     on: { BudgetSatisfied: NO },
     meaning:
@@ -181,7 +171,7 @@ export const REASONS = {
     remedy: 'None; if it stays, look for transactions that do not end.',
   },
   ServerAllowsLess: {
-    on: { BudgetSatisfied: NO, ServerReachable: NO, Ready: NO },
+    on: { BudgetSatisfied: NO, ServerReachable: NO, Ready: NO, Stalled: YES },
     meaning:
       'PostgreSQL leaves fewer connections than the budget declares, or has none left; the fleet is sized to what there is.',
     remedy: 'Raise max_connections, lower spec.budget, or close other users of the server.',
@@ -268,12 +258,10 @@ type EventEntry = { readonly type: 'Normal' | 'Warning'; readonly meaning: strin
 /** Events that tell of a step; a fault is told as an event with the reason of its condition. */
 export const EVENTS = {
   ConfigProved: { type: 'Normal', meaning: 'A configuration was read back from every serving pod.' },
-  CanaryStarted: { type: 'Normal', meaning: 'A new configuration goes to one pod first.' },
   RolloutStarted: { type: 'Normal', meaning: 'The pod template changed; pods are replaced one at a time.' },
   RolloutFinished: { type: 'Normal', meaning: 'All pods are of the new template.' },
   Scaled: { type: 'Normal', meaning: 'A ReplicaSet was made larger or smaller.' },
   DrainStarted: { type: 'Normal', meaning: 'A pod left the Service and waits for its clients to leave.' },
-  DrainFinished: { type: 'Normal', meaning: 'A drained pod had no clients left and goes.' },
   DrainEnded: {
     type: 'Warning',
     meaning: 'The time for a drain is over; clients that were left are closed between two transactions.',
@@ -287,10 +275,6 @@ export const EVENTS = {
   OrphansCounted: {
     type: 'Warning',
     meaning: 'PostgreSQL still keeps backends of a pod that is gone; its share stays set aside until they end.',
-  },
-  UpdateAvailable: {
-    type: 'Normal',
-    meaning: 'This operator brings a newer PgBouncer image; the fleet keeps its own until told.',
   },
   Recovered: { type: 'Normal', meaning: 'A condition that was not as it should be is as it should be again.' },
 } as const satisfies Record<string, EventEntry>;

@@ -8,6 +8,7 @@ import { childNames, FIELD_MANAGER, PLACE } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
+import { ADMIN_USER } from '../model/reserved-names.ts';
 import type { Consoles } from '../pgbouncer/consoles.ts';
 import { endDrain } from '../pgbouncer/end-drain.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
@@ -30,6 +31,8 @@ export type ApplierOptions = {
 type ConsoleAction = Extract<Action, { kind: 'loadLive' | 'shrinkPools' | 'endDrain' }>;
 
 const SHRINK_DEADLINE_MS = 4_000;
+/** A RELOAD that changes the way to the server waits so long for logins under way, which it would drop. */
+const QUIET_WITHIN_MS = 500;
 
 /** Rejects with the first failure; what was not run is planned again from a fresh look. */
 export async function apply(
@@ -124,19 +127,31 @@ async function createCredentials(
     ...head(pool, 'v1', 'Secret', childNames(pool.metadata.name).operatorSecret),
     type: 'Opaque',
     stringData: {
-      'admin-password': randomBytes(24).toString('base64url'),
+      'admin-password': keptAdminPassword(options.world, pool) ?? randomBytes(24).toString('base64url'),
       'proof-key': randomBytes(32).toString('base64url'),
     },
   };
   try {
     // Created, never applied: two operators must not each write a password of their own.
-    options.world.ownSecrets.upsert(
-      (await options.client.create(object, { signal, fieldManager: FIELD_MANAGER })),
-    );
+    options.world.ownSecrets.upsert(await options.client.create(object, { signal, fieldManager: FIELD_MANAGER }));
   } catch (error) {
     if (!isApiError(error, 'alreadyExists')) throw error;
     await noteForeign(options, key, pool.metadata.uid, object, signal);
   }
+}
+
+/** Pods that run know the password of their userlist and no other: where the operator's own Secret got lost, it is found there. */
+function keptAdminPassword(world: World, pool: Observation['pool']): string | undefined {
+  const files = world.ownSecrets.get(pool.metadata.namespace, childNames(pool.metadata.name).files);
+  const data = (files?.data ?? {}) as Readonly<Record<string, string>>;
+  for (const [name, text] of Object.entries(data)) {
+    if (!name.startsWith('userlist-')) continue;
+    const line = new RegExp(`^"${ADMIN_USER}" "([A-Za-z0-9_-]+)"$`, 'm').exec(
+      Buffer.from(text, 'base64').toString('utf8'),
+    );
+    if (line?.[1] !== undefined) return line[1];
+  }
+  return undefined;
 }
 
 async function applyChild(
@@ -224,9 +239,9 @@ async function loadLive(
   ini: string,
   signal: AbortSignal,
 ): Promise<void> {
-  await options.prover.beforeLoad(pod, pod.live ?? '', console, signal);
+  const changesServer = await options.prover.beforeLoad(pod, pod.live ?? '', console, signal);
   try {
-    await console.loadFile(PLACE.liveFile, { signal });
+    await console.loadFile(PLACE.liveFile, { signal, ...(changesServer ? { quietWithinMs: QUIET_WITHIN_MS } : {}) });
     options.refusals.delete(pod.uid);
   } catch (error) {
     if (!(error instanceof AdminError) || error.kind !== 'refused') throw error;

@@ -89,7 +89,7 @@ export function workloadFacts(workload: Deployment | StatefulSet): WorkloadFacts
     kind: kind === 'StatefulSet' ? 'StatefulSet' : 'Deployment',
     specReplicas: spec?.replicas ?? 1,
     statusReplicas: status?.replicas ?? 0,
-    maxSurge: (strategy?.rollingUpdate?.maxSurge) ?? '25%',
+    maxSurge: strategy?.rollingUpdate?.maxSurge ?? '25%',
     recreate: strategy?.type === 'Recreate',
     template: {
       containers: (spec?.template.spec?.containers ?? []).map((container) => ({

@@ -36,10 +36,12 @@ export class Prover {
   readonly #servers = new Map<string, Attempt>();
   readonly #marks = new Map<string, ServerMark>();
 
-  /** Takes down which server connections exist, just before a RELOAD that may change how servers are reached. */
-  async beforeLoad(pod: PodFacts, live: string, console: AdminConsole, signal: AbortSignal): Promise<void> {
-    if (this.#servers.get(pod.uid)?.key === serverKey(pod, live) || !this.#servers.has(pod.uid)) return;
+  /** Takes down which server connections exist, just before a RELOAD that changes how servers are reached. True when it does. */
+  async beforeLoad(pod: PodFacts, live: string, console: AdminConsole, signal: AbortSignal): Promise<boolean> {
+    const former = this.#servers.get(pod.uid);
+    if (former === undefined || former.key === serverKey(pod, live)) return false;
     this.#marks.set(pod.uid, await markServers(console, signal));
+    return true;
   }
 
   /** The proving user's password belongs to one userlist: being let in shows that this very userlist is loaded. */

@@ -28,7 +28,8 @@ export type Choice = {
 /** A refusal by the server behind the pool may pass; it is tried again after this. */
 const RETRY_AFTER_MS = 60_000;
 const MISMATCH_GRACE_MS = 2_000;
-const SERVER_GRACE_MS = 4_000;
+/** Each try takes up to 2.5 s, in which PgBouncer has tried several times itself; meanwhile the clients of the canary wait. */
+const SERVER_GRACE_MS = 2_000;
 const DEADLINE_MS = 15_000;
 
 export function chooseModels(
@@ -103,7 +104,10 @@ function verdict(observation: Observation, canary: PodState, target: NamedModel)
     }
   }
   if (unproved.kind === 'server' && unproved.proof !== 'untried' && ageMs > SERVER_GRACE_MS) {
-    return refuse(SERVER_LOGIN, unproved.proof);
+    return refuse(
+      SERVER_LOGIN,
+      `with it no login to the server succeeds through ${pod.name} (${unproved.proof}). Check spec.server and the Secrets that it names.`,
+    );
   }
   return ageMs > DEADLINE_MS
     ? refuse(stepName(unproved), `not proved within ${DEADLINE_MS / 1000} s: ${stepName(unproved)}.`)

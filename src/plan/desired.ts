@@ -5,9 +5,11 @@ import type { Observation } from '../model/observation.ts';
 import type { DatabaseEntry, PoolerModel } from '../model/pooler-model.ts';
 import type { SecretText } from '../model/secret-text.ts';
 import { contentHash } from '../model/canonical.ts';
+import { childNames, PLACE } from '../model/names.ts';
 import { pooledSettings } from '../model/settings/defaults.ts';
+import { renderIni } from '../render/ini.ts';
 import { RenderError } from '../render/render-error.ts';
-import { renderUserlist } from '../render/userlist.ts';
+import { renderUserlist, userlistHash, userlistNames } from '../render/userlist.ts';
 import type { Budget } from '../sizing/budget.ts';
 import type { WorkloadDemand } from '../sizing/demand.ts';
 import type { DatabaseWish } from '../sizing/size-fleet.ts';
@@ -67,7 +69,7 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
     return { desired: undefined, findings, budget, demand };
   }
   const files = new Map<string, SecretText>();
-  const userlist = tryToRender(() => renderUserlist(users, credentials));
+  const userlist = tryToRender(() => renderUserlist(users, credentials, knownUsers(observation)));
   if ('finding' in userlist) return { desired: undefined, findings: [userlist.finding, ...findings], budget, demand };
   files.set(userlist.fileName, userlist.text);
   const caFile = ca === undefined ? undefined : `server-ca-${contentHash(ca.reveal())}.crt`;
@@ -79,6 +81,8 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
     serverTls: { mode: pool.spec.server.tls.mode, ...(caFile === undefined ? {} : { caFile }) },
     settings: pooledSettings(pool.spec.pooler?.parameters ?? {}, clients),
   };
+  const large = tooLarge(model);
+  if (large !== undefined) return { desired: undefined, findings: [large, ...findings], budget, demand };
   const wishes = databasesOf(pool).map((database): DatabaseWish => ({
     name: database.name,
     weight: database.weight,
@@ -100,6 +104,15 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
   };
 }
 
+/** Whoever a stored userlist speaks of: a user that is declared no more must be refused by name, also after further changes. */
+function knownUsers(observation: Observation): readonly string[] {
+  const stored = observation.children.get(`Secret/${childNames(observation.pool.metadata.name).files}`);
+  const data = (stored?.['data'] as Record<string, string> | undefined) ?? {};
+  return Object.entries(data)
+    .filter(([file]) => userlistHash(file) !== undefined)
+    .flatMap(([, text]) => userlistNames(Buffer.from(text, 'base64').toString('utf8')));
+}
+
 /** What the file grammar of PgBouncer can't carry is a fault of the specification, not of the operator. */
 function tryToRender<T extends object>(render: () => T): T | { readonly finding: Finding } {
   try {
@@ -110,6 +123,22 @@ function tryToRender<T extends object>(render: () => T): T | { readonly finding:
       finding: { condition: 'ConfigApplied', reason: 'InvalidSpec', message: `${error.message}.`, blocking: true },
     };
   }
+}
+
+/** A pod's annotations together may have 256 KiB; past that the API server would refuse the grant of a pod that is already running. */
+const LIVE_INI_BYTES = 240_000;
+
+function tooLarge(model: PoolerModel): Finding | undefined {
+  const widest = Object.fromEntries(model.databases.map(({ name }) => [name, 99_999]));
+  const { text } = renderIni(model, widest, { secretsFolder: PLACE.secretsFolder });
+  const bytes = Buffer.byteLength(text, 'utf8');
+  if (bytes <= LIVE_INI_BYTES) return undefined;
+  return {
+    condition: 'ConfigApplied',
+    reason: 'ConfigTooLarge',
+    message: `spec.databases: the configuration of a pod would have ${bytes} bytes; at most ${LIVE_INI_BYTES} fit. Divide the databases over several PoolConfigs.`,
+    blocking: true,
+  };
 }
 
 function databaseEntries(observation: Observation): readonly DatabaseEntry[] {

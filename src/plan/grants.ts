@@ -7,6 +7,7 @@ import type { PoolerView } from '../model/pooler-view.ts';
 import { orphansOf } from './ledger-cell.ts';
 import { stepLedger, type Cell, type GonePod, type LedgerInput, type LedgerStep } from './ledger.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
+import { backendsFrom, seenBackends } from './backends.ts';
 import type { SizingBasis } from './desired.ts';
 
 /** A second change within this time waits for the kubelet's relist, so one good change is quicker than two (measured). */
@@ -142,11 +143,11 @@ function podsStillPossible(observation: Observation, states: readonly PodState[]
 }
 
 /** A container that died and runs boot.ini again: backends of the former one may live on, and come on top of all it opens itself. */
-function isFreshContainer({ pod, reading }: PodState, { nowMs, server }: Observation): boolean {
+function isFreshContainer({ pod, reading }: PodState, observation: Observation): boolean {
   if (pod.container.restartCount === 0 || pod.grant === undefined || reading?.ok !== true) return false;
   if (reading.view.config.get('conffile') !== PLACE.bootFile) return false;
-  const watched = server?.reachable === true && server.seesOthers;
-  return watched || nowMs - (pod.container.startedAtMs ?? nowMs) < ORPHANS_END_MS;
+  const watched = seenBackends(observation) !== undefined;
+  return watched || observation.nowMs - (pod.container.startedAtMs ?? observation.nowMs) < ORPHANS_END_MS;
 }
 
 /** Databases that a pod still holds although they are no longer declared: database → connections it may still have. */
@@ -176,32 +177,30 @@ export function serversOf(view: PoolerView, database: string): number {
 
 /** PostgreSQL's own count for one pod and database; undefined where it can't be told apart (no monitor, or two names for one database). */
 function backendsOf(observation: Observation, pod: PodFacts, database: string): number | undefined {
-  const { server } = observation;
-  if (server?.reachable !== true || !server.seesOthers || pod.ip === undefined) return undefined;
+  const backends = seenBackends(observation);
+  if (backends === undefined || pod.ip === undefined) return undefined;
   const databases = databasesOf(observation.pool);
   const entry = databases.find((candidate) => candidate.name === database);
   const aliases = databases.filter((candidate) => candidate.database === entry?.database);
   if (entry === undefined || aliases.length > 1) return undefined;
-  return server.backends
-    .filter((group) => group.clientAddress === pod.ip && group.database === entry.database)
-    .reduce((sum, group) => sum + group.count, 0);
+  return backendsFrom(
+    backends.filter((group) => group.database === entry.database),
+    pod.ip,
+  );
 }
 
 /** Pods that status still names but that exist no more: their backends may outlive them. */
 function gonePods(observation: Observation): readonly GonePod[] {
   const present = new Set(observation.pods.map((pod) => pod.uid));
   const presentIps = new Set(observation.pods.map((pod) => pod.ip));
-  const { server } = observation;
+  const backends = seenBackends(observation);
   return (observation.pool.status?.pods ?? [])
     .filter((entry) => !present.has(entry.uid ?? ''))
     .map((entry) => {
       const pod = entry.uid ?? entry.name;
       const size = (entry.sizes ?? []).reduce((sum, cell) => sum + cell.size, 0);
-      if (server?.reachable !== true || !server.seesOthers) return { pod, quarantine: size };
-      const seen = server.backends
-        .filter((group) => group.clientAddress === entry.ip)
-        .reduce((sum, group) => sum + group.count, 0);
+      if (backends === undefined) return { pod, quarantine: size };
       // An address that a new pod already has says nothing about the old one any more.
-      return { pod, seenByServer: presentIps.has(entry.ip) ? 0 : seen };
+      return { pod, seenByServer: presentIps.has(entry.ip) ? 0 : backendsFrom(backends, entry.ip) };
     });
 }

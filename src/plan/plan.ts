@@ -25,7 +25,7 @@ import { drainEndsAtMs, planDrainEnds, type DrainTimes } from './drain.ts';
 import { tellEvents } from './events.ts';
 import { CHANGE_INTERVAL_MS, planGrants, type GrantStep } from './grants.ts';
 import { mayRaiseFloors } from './ledger.ts';
-import { planPodConfigs } from './pod-config.ts';
+import { planPodConfigs, SECRET_LEAD_MS } from './pod-config.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import { FAULT_REASON, faultMessage } from './policies/server-answers.ts';
 import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
@@ -106,6 +106,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
   const { template } = chosen;
   const stored = storedFiles(observation);
   const actions: Action[] = [
+    ...missingCredentials(observation),
     ...(desired === undefined ? [] : planFiles(observation, desired.files, record)),
     ...(boot === undefined ? [] : planBoot(observation, boot.record, boot.why)),
     ...planService(observation),
@@ -272,6 +273,8 @@ function waitsMs(
   }
   if (states.length !== basis.replicas) waits.push(1_000);
   if (grants.ledger.changes.length > 0) waits.push(300);
+  const leadMs = storedFiles(observation).writtenAtMs + SECRET_LEAD_MS - observation.nowMs;
+  if (leadMs > 0) waits.push(leadMs);
   const present = new Set(observation.pods.map((pod) => pod.uid));
   if ((observation.pool.status?.pods ?? []).some((entry) => !present.has(entry.uid ?? ''))) waits.push(1_000);
   return waits.length === 0 ? undefined : Math.min(...waits);
@@ -299,12 +302,13 @@ function patchEachPodOnce(actions: readonly Action[]): readonly Action[] {
   });
 }
 
+function missingCredentials({ credentials }: Observation): readonly Action[] {
+  return credentials === undefined ? [{ kind: 'createCredentials', why: 'the fleet has no admin password' }] : [];
+}
+
 /** A plan without a fleet: credentials are made, everything else waits for a specification that can be had. */
 function waitingPlan(observation: Observation, wish: Wish, image: string): Plan {
-  const actions: Action[] =
-    observation.credentials === undefined
-      ? [{ kind: 'createCredentials', why: 'the fleet has no admin password yet' }]
-      : [];
+  const actions = missingCredentials(observation);
   const status = summarize({
     observation,
     wish,

@@ -13,7 +13,7 @@ import { loadedIni, type PodState } from './pod-state.ts';
 /** An annotation is projected in 0.1–0.4 s; about one in 170 gets lost in the kubelet until something else changes (measured). */
 const POKE_AFTER_MS = 1_500;
 /** A new file in the Secret needs this long before an annotation may name it. */
-const SECRET_LEAD_MS = 300;
+export const SECRET_LEAD_MS = 300;
 
 export type PodConfigInput = {
   readonly observation: Observation;

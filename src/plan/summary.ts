@@ -6,6 +6,7 @@ import { isoTime, parseIso } from '../model/iso-time.ts';
 import type { Finding, FindingCondition } from '../model/finding.ts';
 import type { Observation } from '../model/observation.ts';
 import type { FleetSizes } from '../sizing/size-fleet.ts';
+import { backendsFrom, seenBackends } from './backends.ts';
 import type { Refusal } from './canary.ts';
 import type { Wish } from './desired.ts';
 import { QUARANTINE_MS } from './grants.ts';
@@ -52,7 +53,7 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
     replicas: states.filter((state) => state.phase !== 'Terminating').length,
     readyReplicas: serving.length,
     selector: `${LABEL.pool}=${observation.pool.metadata.name}`,
-    image: input.image,
+    ...imageInUse(input, serving.length),
     ...(input.targetHash === undefined ? {} : { configHash: input.targetHash }),
     ...(input.serverHash === undefined ? {} : { serverHash: input.serverHash }),
     size: pods
@@ -94,6 +95,18 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
     pods,
     ...(refusal === undefined ? {} : { refused: { ...refusal } }),
   };
+}
+
+/**
+ * What a fleet falls back to when spec.pooler.image is taken out. A declared image counts only once the fleet runs it: else taking out one that
+ * can't be pulled would keep it.
+ */
+function imageInUse({ observation, wish, image, replicas }: SummaryInput, servingCount: number): { image?: string } {
+  const arrived = wish.desired !== undefined && replicas > 0 && servingCount >= replicas;
+  const former = observation.pool.status?.image;
+  const isDeclared = observation.pool.spec.pooler?.image !== undefined;
+  const kept = arrived ? image : (former ?? (isDeclared ? undefined : image));
+  return kept === undefined ? {} : { image: kept };
 }
 
 function maxConnections(value: number | undefined): { maxConnections?: number } {
@@ -139,12 +152,11 @@ function podEntries(observation: Observation, states: readonly PodState[]): NonN
 
 /** A pod that no longer exists is forgotten when PostgreSQL shows no backend of it, or after the quarantine where nobody can look. */
 function mayStillHold(observation: Observation, entry: { ip?: string; since?: string }): boolean {
-  const { server, nowMs } = observation;
-  if (server?.reachable === true && server.seesOthers) {
-    if (observation.pods.some((pod) => pod.ip === entry.ip)) return false;
-    return server.backends.some((group) => group.clientAddress === entry.ip);
+  const backends = seenBackends(observation);
+  if (backends !== undefined) {
+    return !observation.pods.some((pod) => pod.ip === entry.ip) && backendsFrom(backends, entry.ip) > 0;
   }
-  return nowMs - parseIso(entry.since) < QUARANTINE_MS;
+  return observation.nowMs - parseIso(entry.since) < QUARANTINE_MS;
 }
 
 function conditions(input: SummaryInput, servingCount: number): Condition[] {
@@ -160,12 +172,7 @@ function conditions(input: SummaryInput, servingCount: number): Condition[] {
   ];
   const settled = ready.status === 'True' && !input.busy;
   if (!settled && stalled === undefined) {
-    wanted.push({
-      type: 'Reconciling',
-      status: 'True',
-      reason: 'Progressing',
-      message: 'The fleet is on its way to what is declared.',
-    });
+    wanted.push({ type: 'Reconciling', status: 'True', ...underWay(input) });
   }
   if (stalled !== undefined) wanted.push(stalled);
   const types = new Set(wanted.map((condition) => condition.type));
@@ -180,6 +187,25 @@ function conditions(input: SummaryInput, servingCount: number): Condition[] {
       kept,
     ),
   ];
+}
+
+/** The most telling of the things that are under way. */
+function underWay({ states, template, replicas }: SummaryInput): Pick<Verdict, 'reason' | 'message'> {
+  const staying = states.filter((state) => state.phase !== 'Terminating');
+  if (template !== undefined && staying.some((state) => state.pod.template !== template)) {
+    return { reason: 'Rollout', message: `Pods of another template are being replaced by pods of ${template}.` };
+  }
+  const draining = staying.filter((state) => state.phase === 'Draining');
+  if (draining.length > 0) {
+    return { reason: 'Draining', message: `${draining.length} pods that leave wait for their clients to leave.` };
+  }
+  if (staying.length !== replicas && staying.length > 0) {
+    return { reason: 'Scaling', message: `${staying.length} pods exist, ${replicas} are wanted.` };
+  }
+  if (staying.some((state) => state.pod.grant?.unsettled !== undefined)) {
+    return { reason: 'Resizing', message: 'Shares shrink and are verified before others grow.' };
+  }
+  return { reason: 'Progressing', message: 'The fleet is on its way to what is declared.' };
 }
 
 function blockingFinding(input: SummaryInput, condition?: FindingCondition): Finding | undefined {
@@ -256,12 +282,16 @@ function budgetCondition(input: SummaryInput): Verdict {
       message: `The pods still hold ${input.overcommitted} connections more than the budget of ${budget.budget}; they are being shrunk.`,
     };
   }
-  if (input.observation.server === undefined) {
+  if (seenBackends(input.observation) === undefined) {
+    const why =
+      input.observation.server === undefined
+        ? 'without spec.server.monitorSecretRef'
+        : 'as the server does not answer, or shows no connection from the address of any pod,';
     return {
       type,
       status: 'True',
       reason: 'Unmonitored',
-      message: `At most ${budget.budget} connections are granted; without spec.server.monitorSecretRef PostgreSQL's own count is not compared.`,
+      message: `At most ${budget.budget} connections are granted; ${why} PostgreSQL's own count is not compared.`,
     };
   }
   return {

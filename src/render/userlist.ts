@@ -57,6 +57,14 @@ export function renderUserlist(
   };
 }
 
+/** Names of the users that a rendered file speaks of, the removed ones included; the operator's own are left out. */
+export function userlistNames(text: string): readonly string[] {
+  return text.split('\n').flatMap((line) => {
+    const name = /^"((?:[^"]|"")+)" "/.exec(line)?.[1]?.replaceAll('""', '"');
+    return name === undefined || RESERVED_USERS.includes(name) ? [] : [name];
+  });
+}
+
 /** Password of the proving user while the userlist with this hash, or these first 12 digits of it, is loaded. */
 export function proofPassword(hash: string, key: SecretText): SecretText {
   return new SecretText(keyedHash(key, 'proof', hash.slice(0, 12)));

@@ -123,7 +123,7 @@ describe('PostgreSQL adapter', function () {
 
   it('counts client backends by address, user and database, without its own and without background workers', async () => {
     const clients = [await connectApp(postgres.port), await connectApp(postgres.port)];
-    await using relay = await startRelay(postgres.port, SECOND_HOST);
+    await using relay = await startRelay(postgres.port, { from: SECOND_HOST });
     const far = await connectApp(relay.port);
     const watching = monitor();
     const view = seen(await watching.observe());

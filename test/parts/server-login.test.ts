@@ -5,7 +5,6 @@ import type { AddressInfo, Server } from 'node:net';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { SecretText } from '../../src/model/secret-text.ts';
 import type { AdminConsole } from '../../src/pgbouncer/console.ts';
 import { AdminError } from '../../src/pgbouncer/errors.ts';
@@ -26,6 +25,7 @@ import {
   prepareDatabase,
   PROOF_PASSWORD,
   PROOF_USER,
+  startRelay,
   until,
   USERLIST,
 } from './stage.ts';
@@ -58,7 +58,7 @@ describe('server login proofs', function () {
   async function change(databases: readonly string[], settings: readonly string[]): Promise<ReadonlySet<string>> {
     await pooler.writeFile('live.ini', iniText(pooler, databases, settings));
     const since = await markServers(admin);
-    await admin.loadFile(`${pooler.dir}/live.ini`, { quietWithinMs: 1000 });
+    await admin.loadFile(`${pooler.dir}/live.ini`, { quietWithinMs: 0 });
     return since;
   }
 
@@ -292,19 +292,24 @@ describe('server login proofs', function () {
   });
 
   it('fails no query when the way to the server changes again and again while server connections come and go', async () => {
+    // Slow logins, so that one is under way most of the time.
+    await using relay = await startRelay(postgres.port, { delayMs: 40 });
+    const lines = [databaseLine('app', relay.port, 3)];
     const settings = (round: number): string[] => [
       ...tls(round % 2 === 0 ? 'ca.crt' : 'ca-again.crt'),
-      'server_lifetime = 0.1',
+      'server_lifetime = 0.2',
     ];
-    await change([databaseLine('app', postgres.port, 3)], settings(0));
+    await change(lines, settings(0));
     const tally = await saturate(async () => {
-      for (let round = 1; round <= 15; round += 1) {
-        await change([databaseLine('app', postgres.port, 3)], settings(round));
-        await until(
-          'all connections replaced',
-          async () => !(await admin.servers()).some(({ closeNeeded }) => closeNeeded),
+      for (let round = 1; round <= 10; round += 1) {
+        await change(lines, settings(round));
+        await until('all replaced', async () => {
+          const servers = await admin.servers();
+          return servers.length === 3 && servers.every(({ closeNeeded }) => !closeNeeded);
+        });
+        await until('a login under way', async () =>
+          (await admin.pools()).some(({ serversLogin }) => serversLogin > 0),
         );
-        await delay(50);
       }
     });
     assert.deepEqual(tally.failures, []);

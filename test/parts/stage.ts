@@ -130,8 +130,8 @@ export async function until(name: string, isMet: () => Promise<boolean> | boolea
 /** A fixed port whose connections go to whichever server it is turned to; one that has nobody behind it closes them. */
 export type Relay = AsyncDisposable & { readonly port: number; turnTo: (port: number) => void };
 
-/** `from`: the address that the server sees. */
-export async function startRelay(port: number, from: string = HOST): Promise<Relay> {
+/** `from`: the address that the server sees; `delayMs`: how long every connection stands still at first. */
+export async function startRelay(port: number, { from = HOST, delayMs = 0 } = {}): Promise<Relay> {
   let target = port;
   const open = new Set<Socket>();
   const server = createServer((near) => {
@@ -146,8 +146,9 @@ export async function startRelay(port: number, from: string = HOST): Promise<Rel
         open.delete(socket);
         other.destroy();
       });
-      socket.pipe(other);
     }
+    far.pipe(near);
+    setTimeout(() => near.pipe(far), delayMs);
   });
   server.listen(0, HOST);
   await once(server, 'listening');

@@ -34,6 +34,17 @@ describe('planning', () => {
     assert.match(ready(fleet)?.message ?? '', /spec\.budget: .*need 4 connections.*budget is 3/);
   });
 
+  it('tells the pods of a new file as soon as it is surely projected, not at the next routine look', () => {
+    const fleet = new PaperFleet();
+    fleet.settle();
+    fleet.secrets.set('orders-app', secret({ username: 'orders_app', password: 'a new one' }));
+    const startedMs = fleet.nowMs;
+    const told = (): boolean => fleet.pods.some((pod) => (pod.grant?.atMs ?? 0) >= startedMs);
+    for (let turn = 0; turn < 40 && !told(); turn += 1) fleet.turn();
+    assert.ok(told(), 'no pod was told');
+    assert.ok(fleet.nowMs - startedMs < 1_500, `told after ${fleet.nowMs - startedMs} ms`);
+  });
+
   it('plans no action and the same status when nothing has changed', () => {
     const fleet = new PaperFleet();
     fleet.settle();
@@ -187,6 +198,28 @@ describe('planning', () => {
     fleet.edit({ fleet: good });
     fleet.settle();
     assert.deepEqual(fleet.pods.map((pod) => pod.name).sort(), former);
+  });
+
+  it('goes back to the image in use when one that can not be pulled is taken out again, and keeps one that came to run', () => {
+    const fleet = new PaperFleet();
+    fleet.settle();
+    const former = fleet.pods.map((pod) => pod.name).sort();
+    const [template, image] = [fleet.pods[0]?.template, fleet.pool.status?.image];
+    fleet.neverStarts = (pod) => pod.template !== template;
+    fleet.edit({ pooler: { image: 'example.test/no-such-image:1' } });
+    for (let turn = 0; turn < 40; turn += 1) fleet.turn();
+    assert.equal(fleet.pool.status?.image, image);
+    fleet.edit({ pooler: {} });
+    fleet.settle();
+    assert.deepEqual(fleet.pods.map((pod) => pod.name).sort(), former);
+    fleet.neverStarts = () => false;
+    fleet.edit({ pooler: { image: 'example.test/pgbouncer:2' } });
+    fleet.settle();
+    const rolled = fleet.pods.map((pod) => pod.name).sort();
+    fleet.edit({ pooler: {} });
+    fleet.settle();
+    assert.equal(fleet.pool.status?.image, 'example.test/pgbouncer:2');
+    assert.deepEqual(fleet.pods.map((pod) => pod.name).sort(), rolled);
   });
 
   it('drains surplus pods before it deletes them, and shares out what they had', () => {

@@ -5,7 +5,7 @@ import { kubectl, kubectlJson } from '../support/kubectl.ts';
 import { readPool, waitForPool } from '../support/pool.ts';
 import { poolPods } from '../support/pool-children.ts';
 import { sizesInForce, sizesInStatus } from '../support/pooler-console.ts';
-import { measured, POOL, seconds, Stage } from '../support/stage.ts';
+import { closing, measured, POOL, seconds, Stage } from '../support/stage.ts';
 
 const BUDGET = 16;
 
@@ -67,10 +67,7 @@ describe('a fleet that is scaled', function () {
       assert.deepEqual(await sizesInForce(namespace, POOL), sizesInStatus(status?.pods ?? []));
     }
     await load.done(100);
-    await using direct = await stage.postgres.connect('orders').then((client) => ({
-      client,
-      [Symbol.asyncDispose]: () => client.end(),
-    }));
+    await using direct = closing(await stage.postgres.connect('orders'));
     const audit = await load.audit(direct.client);
     assert.deepEqual([audit.lost, audit.double, audit.torn], [0, 0, 0]);
   });

@@ -1,5 +1,6 @@
 // What most scenarios stand on: a namespace with a PostgreSQL of its own, Secrets for its roles, and what it takes to look at a fleet there.
 import pg from 'pg';
+import { POOLER_PORT } from '../../src/model/names.ts';
 import { BackendSampler } from './backends.ts';
 import { startClusterPostgres, SUPERUSER, type ClusterPostgres, type Role } from './cluster-postgres.ts';
 import { closeCluster } from './kubectl.ts';
@@ -7,7 +8,7 @@ import { Load, ORDER_TABLES, type LoadOptions } from './load.ts';
 import { createNamespace, type TestNamespace } from './namespace.ts';
 import { applyBasicAuth, applyPool, conditionOf, poolConfig, waitForCondition, waitForPool } from './pool.ts';
 import type { LivePool, PoolConfigBuilder } from './pool.ts';
-import { poolAddress } from './pool-children.ts';
+import { poolAddress, poolPods } from './pool-children.ts';
 
 export const APP: Role = { name: 'orders_app', password: 'app-password' };
 export const MONITOR: Role = { name: 'monitor', password: 'monitor-password', memberOf: ['pg_monitor'] };
@@ -67,8 +68,8 @@ export class Stage implements AsyncDisposable {
   async prove(pool: PoolConfigBuilder, timeoutMs = 60_000): Promise<Readonly<{ live: LivePool; tookMs: number }>> {
     const startedMs = performance.now();
     const { metadata } = await applyPool(pool);
-    const { name, namespace, generation } = { namespace: this.namespace, ...metadata };
-    const live = await waitForCondition(namespace, name, 'Ready', 'True', { generation, timeoutMs });
+    const { name, generation } = metadata;
+    const live = await waitForCondition(this.namespace, name, 'Ready', 'True', { generation, timeoutMs });
     return { live, tookMs: performance.now() - startedMs };
   }
 
@@ -100,19 +101,33 @@ export class Stage implements AsyncDisposable {
 
   /** A client of the fleet, through its Service; the caller ends it. @throws when it is not let in. */
   async client(role: Role = APP, database = DATABASE, name = POOL): Promise<pg.Client> {
-    const address = await poolAddress(this.namespace, name);
-    const client = new pg.Client({
-      ...{ ...address, database, user: role.name, password: role.password },
-      ...{ connectionTimeoutMillis: 5_000, query_timeout: 10_000 },
+    return await connected({ ...(await poolAddress(this.namespace, name)), ...login(role, database) });
+  }
+
+  /** A client of each pod, past the Service; the caller ends them. @throws when one is not let in. */
+  async clientsOfEachPod(role: Role = APP, database = DATABASE, name = POOL): Promise<readonly pg.Client[]> {
+    const addresses = await this.podAddresses(name);
+    return await Promise.all(addresses.map((host) => connected({ host, port: POOLER_PORT, ...login(role, database) })));
+  }
+
+  /** How each pod answers this login: `let in`, or with which words it refused. */
+  async letIn(role: Role, database = DATABASE, name = POOL): Promise<readonly string[]> {
+    const answers = (await this.podAddresses(name)).map(async (host) => {
+      try {
+        await (await connected({ host, port: POOLER_PORT, ...login(role, database) })).end();
+        return 'let in';
+      } catch (error) {
+        return (error as Error).message;
+      }
     });
-    client.on('error', () => undefined);
-    try {
-      await client.connect();
-    } catch (error) {
-      await client.end().catch(() => undefined);
-      throw error;
-    }
-    return client;
+    return await Promise.all(answers);
+  }
+
+  async podAddresses(name = POOL): Promise<readonly string[]> {
+    const pods = await poolPods(this.namespace, name);
+    return pods.flatMap(({ metadata, status }) =>
+      metadata.deletionTimestamp === undefined && status?.podIP !== undefined ? [status.podIP] : [],
+    );
   }
 
   /** Runs SQL past the fleet, as the superuser. */
@@ -128,6 +143,24 @@ export class Stage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#space[Symbol.asyncDispose]();
     await closeCluster();
+  }
+}
+
+type Login = Readonly<{ database: string; user: string; password: string }>;
+
+function login({ name, password }: Role, database: string): Login {
+  return { database, user: name, password };
+}
+
+async function connected(address: pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client({ ...address, connectionTimeoutMillis: 5_000, query_timeout: 10_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
   }
 }
 

@@ -31,12 +31,7 @@ export const FAULT_REASON = {
 } as const satisfies Record<ServerFault, string>;
 
 /** `secretName`: where the refused password came from, when that is known. */
-export function faultMessage(
-  observation: Observation,
-  fault: ServerFault,
-  who?: string,
-  secretName?: string,
-): string {
+export function faultMessage(observation: Observation, fault: ServerFault, who?: string, secretName?: string): string {
   const { pool } = observation;
   const login = who === undefined ? '' : ` (${who})`;
   const named = fault === 'PasswordRefused' && secretName !== undefined ? ` ${secretName}` : '';

@@ -74,6 +74,5 @@ function secretProblem(secret: string): string | undefined {
 }
 
 function hasControlCharacter(text: string): boolean {
-   
   return /[\u0000-\u001f\u007f]/.test(text);
 }

@@ -50,6 +50,7 @@ describe('a running fleet whose budget can not be had', function () {
   });
 
   it('keeps its last plan when the budget is too small for its pods and databases', async () => {
+    await fleet.whole();
     const before = await granted();
     await fleet.meets({
       bad: () => applyPool(fleet.pool.withBudget(3)),

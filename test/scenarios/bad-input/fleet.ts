@@ -6,7 +6,7 @@ import { ANNOTATION } from '../../../src/model/names.ts';
 import { until } from '../../cluster/processes.ts';
 import { cluster } from '../../support/kubectl.ts';
 import { operatorLog } from '../../support/install.ts';
-import type { Load } from '../../support/load.ts';
+import type { Load, LoadOptions } from '../../support/load.ts';
 import { conditionOf, describeStatus, POOL_CONFIGS, readPool, waitForPool } from '../../support/pool.ts';
 import type { LivePool, PoolConfigBuilder } from '../../support/pool.ts';
 import { podIdentities, poolPods } from '../../support/pool-children.ts';
@@ -47,11 +47,11 @@ export class Fleet implements AsyncDisposable {
     this.#since = since;
   }
 
-  static async prove(stage: Stage, pool: PoolConfigBuilder): Promise<Fleet> {
+  static async prove(stage: Stage, pool: PoolConfigBuilder, load: Partial<LoadOptions> = {}): Promise<Fleet> {
     const since = new Date();
     await stage.prove(pool);
-    const load = await stage.load({ clients: 4, pauseMs: 40 }, pool.build().metadata.name);
-    return new Fleet(stage, pool, load, since);
+    const running = await stage.load({ clients: 4, pauseMs: 40, ...load }, pool.build().metadata.name);
+    return new Fleet(stage, pool, running, since);
   }
 
   /** Gives it the bad input, looks, corrects it, looks again. */
@@ -67,7 +67,9 @@ export class Fleet implements AsyncDisposable {
     const live = await tells(namespace, this.name, input.tells);
     measured(`told after ${seconds(performance.now() - startedMs)}: ${messageOf(live, input.tells.type)}`);
     assertNaming(live, input);
-    assertStanding(live, input);
+    // Sizes that move are proved anew, like everything that a pod is told.
+    if (input.sizesMove === true && input.fleet === 'served') await this.#isReady();
+    assertStanding(await readPool(namespace, this.name), input);
     await this.load.done(40);
     assertStanding(await readPool(namespace, this.name), input);
     await input.meanwhile?.(live);
@@ -80,6 +82,16 @@ export class Fleet implements AsyncDisposable {
     assert.deepEqual(await this.state(input.sizesMove), before, 'after the correction it is not what it was');
     const { failed, done } = this.load.since(mark);
     assert.equal(failed, 0, `${failed} of ${done} failed: ${JSON.stringify(this.load.tally.errors)}`);
+  }
+
+  async #isReady(): Promise<void> {
+    const { namespace } = this.stage;
+    await waitForPool(
+      namespace,
+      this.name,
+      'Ready, and at rest',
+      (live) => conditionOf(live, 'Ready')?.status === 'True' && conditionOf(live, 'Reconciling') === undefined,
+    );
   }
 
   /** Pods that a halted rollout added are no harm; the former ones must all be there. */

@@ -156,8 +156,8 @@ describe('a fleet whose server certificate can not be verified', function () {
 
   it('takes a new authority up without a restart when it vouches for the server', async () => {
     const pods = await podIdentities(namespace, fleet.name);
-    await putCa({ 'ca.crt': `${stranger.certificate}${authority.certificate}` });
     const former = (await readPool(namespace, fleet.name)).status?.configHash;
+    await putCa({ 'ca.crt': `${stranger.certificate}${authority.certificate}` });
     await waitForPool(namespace, fleet.name, 'another configuration', (live) => live.status?.configHash !== former);
     await fleet.whole();
     assert.deepEqual(await podIdentities(namespace, fleet.name), pods);
