@@ -42,7 +42,7 @@ typecheck: tools
 unit: tools ## Unit tests (pure, no cluster)
 	@mocha $(UNIT_TESTS)
 
-UNIT_TESTS := 'test/{api,chart,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry,controller}/**/*.test.ts'
+UNIT_TESTS := 'test/{api,chart,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry,controller}/**/*.test.ts'
 
 generate: tools ## Rewrite all generated files
 	@for script in crd types api-docs conditions-docs settings-docs chart manifest; do node scripts/generate-$$script.ts || exit 1; done

@@ -21,7 +21,7 @@ const TIERS: readonly Tier[] = [
     name: 'unit',
     what: 'pure decisions, tables and properties',
     files:
-      'test/{api,chart,controller,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry}/**/*.test.ts',
+      'test/{api,chart,controller,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry}/**/*.test.ts',
     jobs: 2,
   },
   {

@@ -8,7 +8,7 @@ export const podDeleted: Step = {
   title: 'A pooler pod is deleted',
   explanation:
     'With its grace period, as an eviction or a node drain does it: the pod leaves the Service at once, but serves on for\n' +
-    'the drain window (5 s), in which the clients renew their connections (every 2 s) and come to other pods.',
+    'the drain window (5 s), in which the clients renew their connections (every 3 s) and come to other pods.',
   run: async (world) => {
     const { narrator, application } = world;
     const [victim] = await poolPods(NAMESPACE, POOL);

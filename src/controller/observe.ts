@@ -1,5 +1,5 @@
 // One look at everything that concerns a PoolConfig: the stores, every pooler, PostgreSQL. IO only; nothing is decided here.
-import { databasesOf, referencedSecrets } from '../api/poolconfig.ts';
+import { databasesOf, drainTimes, referencedSecrets } from '../api/poolconfig.ts';
 import type { LiveObject } from '../kube/resources.ts';
 import { childNames, PLACE, POOLER_PORT } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
@@ -9,6 +9,7 @@ import { SecretText } from '../model/secret-text.ts';
 import type { AdminConsole } from '../pgbouncer/console.ts';
 import { consoleKey, type Consoles } from '../pgbouncer/consoles.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
+import { consoleClosesAtMs } from '../plan/drain.ts';
 import { loadedIni } from '../plan/pod-state.ts';
 import { readServerCa } from '../plan/policies/server-certificate.ts';
 import { readUsers, type PoolUser } from '../plan/policies/users-are-readable.ts';
@@ -157,7 +158,14 @@ async function readPoolers(
 ): Promise<ReadonlyMap<string, PoolerReading>> {
   const { credentials } = base;
   if (credentials === undefined) return new Map();
-  const askable = base.pods.filter((pod) => pod.ip !== undefined && pod.container.running && !pod.finished);
+  const drain = drainTimes(base.pool);
+  const askable = base.pods.filter(
+    (pod) =>
+      pod.ip !== undefined &&
+      pod.container.running &&
+      !pod.finished &&
+      base.nowMs < (consoleClosesAtMs(pod, drain) ?? Infinity),
+  );
   const readings = await Promise.all(
     askable.map(async (pod) => [pod.uid, await readPooler(options, base, pod, credentials, users, signal)] as const),
   );

@@ -121,7 +121,11 @@ export class Reconciler {
     this.#podsOf.set(key, present);
     this.#consoleKeys.set(
       key,
-      new Set(observation.pods.map((pod) => consoleKey({ podUid: pod.uid, ip: pod.ip ?? '', passwordVersion: '1' }))),
+      new Set(
+        observation.pods
+          .filter((pod) => observation.poolers.has(pod.uid))
+          .map((pod) => consoleKey({ podUid: pod.uid, ip: pod.ip ?? '', passwordVersion: '1' })),
+      ),
     );
     await consoles.retain(new Set([...this.#consoleKeys.values()].flatMap((keys) => [...keys])));
   }

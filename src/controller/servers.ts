@@ -15,6 +15,13 @@ type KeptTrials = { readonly hash: string; readonly atMs: number; readonly trial
 const TRIAL_RETRY_MS = 2_000;
 const TRIAL_TIMEOUT_MS = 3_000;
 
+/** A name without a dot means the PoolConfig's namespace, as it does for the pods; here it would mean the operator's own. */
+function address(pool: PoolConfig): { readonly host: string; readonly port: number; readonly lookupName?: string } {
+  const { host } = pool.spec.server;
+  const local = !host.includes('.') && !host.includes(':');
+  return { host, port: serverPort(pool), ...(local ? { lookupName: `${host}.${pool.metadata.namespace}.svc` } : {}) };
+}
+
 export class Servers {
   readonly #monitors = new Map<string, KeptMonitor>();
   readonly #trials = new Map<string, KeptTrials>();
@@ -43,8 +50,7 @@ export class Servers {
     if (kept?.version !== version) {
       await kept?.monitor.close();
       const monitor = new ServerMonitor({
-        host,
-        port: serverPort(pool),
+        ...address(pool),
         tls: { mode: tls.mode, ...(ca === undefined ? {} : { caPem: ca }) },
         user: user.reveal(),
         password,
@@ -73,12 +79,11 @@ export class Servers {
     ) {
       return kept.trials;
     }
-    const { host, tls } = pool.spec.server;
+    const { tls } = pool.spec.server;
     const trials: LoginTrial[] = [];
     for (const { user, database } of wishes) {
       const result = await tryLogin({
-        host,
-        port: serverPort(pool),
+        ...address(pool),
         tls: { mode: tls.mode, ...(ca === undefined ? {} : { caPem: ca }) },
         user: user.name,
         password: user.secret,

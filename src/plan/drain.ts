@@ -1,5 +1,6 @@
 // When a pod that is to go has been left by its clients, and when what is left of them is closed between two transactions.
 import type { drainTimes } from '../api/poolconfig.ts';
+import type { PodFacts } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import type { PodState } from './pod-state.ts';
 
@@ -43,9 +44,16 @@ export function planDrainEnds(states: readonly PodState[], nowMs: number, times:
   });
 }
 
+/**
+ * When the console of a pod that is being deleted is left alone for good: before SIGTERM, after which an open console counts as a client and
+ * keeps the process alive until SIGKILL.
+ */
+export function consoleClosesAtMs(pod: Pick<PodFacts, 'terminatingSinceMs'>, times: DrainTimes): number | undefined {
+  return pod.terminatingSinceMs === undefined ? undefined : pod.terminatingSinceMs + times.windowMs + END_TRY_MS;
+}
+
 export function drainEndsAtMs({ phase, pod }: PodState, times: DrainTimes): number | undefined {
   if (phase === 'Draining' && pod.drain !== undefined) return pod.drain.sinceMs + times.windowMs;
   if (phase !== 'Terminating' || pod.terminatingSinceMs === undefined || pod.finished) return undefined;
-  // After preStop comes SIGTERM, which closes the console: act while it can still be asked.
-  return pod.terminatingSinceMs + times.windowMs - Math.min(END_TRY_MS + 2_000, times.windowMs / 2);
+  return pod.terminatingSinceMs + times.windowMs;
 }

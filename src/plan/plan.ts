@@ -261,7 +261,8 @@ function waitsMs(
     if (state.pod.grant?.unsettled !== undefined) waits.push(150);
     if (state.phase === 'Terminating') {
       const dueMs = drainEndsAtMs(state, drain);
-      waits.push(dueMs === undefined ? 2_000 : Math.min(2_000, Math.max(200, dueMs - observation.nowMs)));
+      const waiting = dueMs !== undefined && state.clients !== undefined && state.clients > 0;
+      waits.push(waiting ? Math.min(2_000, Math.max(200, dueMs - observation.nowMs)) : 2_000);
       continue;
     }
     const { unproved, pod } = state;

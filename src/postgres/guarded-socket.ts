@@ -19,10 +19,12 @@ type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | Lo
 /** Used by node-postgres, which calls `connect(port, host)`. */
 export class GuardedSocket extends Socket {
   readonly #guard: AddressGuard | undefined;
+  readonly #lookupName: string | undefined;
 
-  constructor(guard: AddressGuard | undefined) {
+  constructor(guard: AddressGuard | undefined, lookupName?: string) {
     super();
     this.#guard = guard;
+    this.#lookupName = lookupName;
   }
 
   // The signatures of the base class are many; the driver uses only this one.
@@ -36,13 +38,13 @@ export class GuardedSocket extends Socket {
       process.nextTick(() => this.destroy(new ForbiddenAddressError()));
       return this;
     }
-    return super.connect({ port, host, lookup: guardedLookup(guard) });
+    return super.connect({ port, host, lookup: guardedLookup(guard, this.#lookupName) });
   }
 }
 
-function guardedLookup(guard: AddressGuard) {
+function guardedLookup(guard: AddressGuard, lookupName: string | undefined) {
   return (host: string, options: LookupOptions, answer: LookupCallback): void => {
-    resolve(host, { ...options, all: true }, (error, addresses) => {
+    resolve(lookupName ?? host, { ...options, all: true }, (error, addresses) => {
       if (error) {
         answer(error, []);
         return;

@@ -18,6 +18,8 @@ export type LoginTrial = {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
   /** Which addresses may be tried; default: none of this machine or its node. */
+  /** Name to resolve in place of `host`. */
+  readonly lookupName?: string;
   readonly guard?: AddressGuard;
 };
 
@@ -31,6 +33,7 @@ export async function tryLogin(trial: LoginTrial): Promise<LoginTrialResult> {
     wire = await WireClient.open(
       {
         host: trial.host,
+        ...(trial.lookupName === undefined ? {} : { lookupName: trial.lookupName }),
         port: trial.port,
         user: trial.user,
         password: trial.password,

@@ -18,6 +18,8 @@ export type ServerMonitorOptions = {
   readonly connectTimeoutMs?: number;
   readonly queryTimeoutMs?: number;
   /** Which addresses may be connected to; default: none of this machine or its node. */
+  /** Name to resolve in place of `host`. */
+  readonly lookupName?: string;
   readonly guard?: AddressGuard;
 };
 
@@ -109,10 +111,15 @@ export class ServerMonitor {
     if (this.#wire?.alive === true) {
       return this.#wire;
     }
-    const { host, port, tls, user, password, database, guard } = this.#options;
+    const { host, port, tls, user, password, database, guard, lookupName } = this.#options;
     const target = { host, port, user, password, database, applicationName: 'poolsmith-monitor' };
     this.#wire = await WireClient.open(
-      { ...target, tls: tlsOptionsOf(tls), guard: guard ?? foreignAddressesOnly },
+      {
+        ...target,
+        tls: tlsOptionsOf(tls),
+        guard: guard ?? foreignAddressesOnly,
+        ...(lookupName === undefined ? {} : { lookupName }),
+      },
       this.#connectTimeoutMs,
       signal,
     );

@@ -14,6 +14,8 @@ export type WireTarget = {
   readonly applicationName: string;
   readonly tls: false | ConnectionOptions;
   readonly guard?: AddressGuard;
+  /** Name to resolve in place of `host`, which stays the name that a certificate must show. */
+  readonly lookupName?: string;
 };
 
 /** `command` is the first word of the command tag; every value is text as it came, or null. */
@@ -51,7 +53,7 @@ export class WireClient {
   /** Logs in. Rejects with the driver's own error, WireTimeout, or the signal's reason. */
   static async open(target: WireTarget, timeoutMs: number, signal?: AbortSignal): Promise<WireClient> {
     signal?.throwIfAborted();
-    const socket = new GuardedSocket(target.guard);
+    const socket = new GuardedSocket(target.guard, target.lookupName);
     const client = new pg.Client({
       host: target.host,
       port: target.port,

@@ -12,6 +12,9 @@ const DEFAULT_RESOURCES = {
   limits: { memory: '256Mi' },
 } as const;
 
+/** After the drain window: time in which the operator ends what is left between transactions, while the console still answers. */
+const END_SECONDS = 5;
+
 /** A pod template with the hash that names its ReplicaSet. */
 export type PodTemplate = {
   readonly hash: string;
@@ -29,12 +32,12 @@ export function renderPodTemplate(pool: PoolConfig, image: string): PodTemplate 
   const names = childNames(name);
   const template = pool.spec.fleet?.template;
   const { windowMs, timeoutMs } = drainTimes(pool);
-  const windowSeconds = Math.max(1, Math.ceil(windowMs / 1000));
-  const timeoutSeconds = Math.max(1, Math.ceil(timeoutMs / 1000));
+  const sleepSeconds = Math.ceil(windowMs / 1000) + END_SECONDS;
+  const graceSeconds = Math.max(Math.ceil(timeoutMs / 1000), sleepSeconds) + END_SECONDS;
   const spec = {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
-    terminationGracePeriodSeconds: timeoutSeconds,
+    terminationGracePeriodSeconds: graceSeconds,
     securityContext: {
       runAsNonRoot: true,
       runAsUser: NONROOT,
@@ -70,7 +73,7 @@ export function renderPodTemplate(pool: PoolConfig, image: string): PodTemplate 
         },
         // Asks for no backend: a pooler whose server is away must stay in the Service, its clients wait better than they fail.
         readinessProbe: { tcpSocket: { port: POOLER_PORT }, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 3 },
-        lifecycle: { preStop: { sleep: { seconds: windowSeconds } } },
+        lifecycle: { preStop: { sleep: { seconds: sleepSeconds } } },
         volumeMounts: [
           { name: 'boot', mountPath: PLACE.bootFolder, readOnly: true },
           { name: 'live', mountPath: PLACE.liveFolder, readOnly: true },

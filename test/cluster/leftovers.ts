@@ -30,9 +30,17 @@ export function memberProcesses(layout: Layout): Readonly<{ pid: number; command
   const members = new Set(cgroupMembers(layout).filter(isAlive));
   return processes()
     .filter(
-      ({ pid, argv }) => members.has(pid) || (argv.some((arg) => arg.includes(layout.folder)) && isElsewhere(pid)),
+      ({ pid, argv }) => members.has(pid) || (argv.some((arg) => namesFolder(arg, layout.folder)) && isElsewhere(pid)),
     )
     .map(({ pid, argv }) => ({ pid, command: argv.join(' ').slice(0, 200) }));
+}
+
+/** The folder itself or something in it; that of cluster `demo` is also the beginning of that of cluster `demo2`. */
+export function namesFolder(argument: string, folder: string): boolean {
+  return argument
+    .split(folder)
+    .slice(1)
+    .some((rest) => !/^[a-z0-9-]/.test(rest));
 }
 
 /** Mounts in the machine's own view, the deepest first. */

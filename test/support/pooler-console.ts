@@ -8,11 +8,14 @@ import { poolPods } from './pool-children.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Runs a SHOW command on every pod that is not on its way out; answers its rows by pod. */
+/** Runs a SHOW command on every pod that runs and is not on its way out; answers its rows by pod. */
 export async function show(namespace: string, pool: string, what: string): Promise<Readonly<Record<string, readonly Row[]>>> {
   const secret = await (await cluster()).get(RESOURCES.Secret, namespace, childNames(pool).operatorSecret);
   const password = Buffer.from(secret.data?.['admin-password'] ?? '', 'base64').toString('utf8');
-  const pods = (await poolPods(namespace, pool)).filter((pod) => pod.metadata.deletionTimestamp === undefined);
+  const pods = (await poolPods(namespace, pool)).filter(
+    ({ metadata, status }) =>
+      metadata.deletionTimestamp === undefined && status?.containerStatuses?.some(({ ready }) => ready) === true,
+  );
   const answers = pods.map(async ({ metadata, status }) => {
     const client = new pg.Client({
       ...{ host: status?.podIP ?? '', port: POOLER_PORT, database: 'pgbouncer', user: ADMIN_USER, password },

@@ -64,7 +64,8 @@ function schedulingTrouble({ pod }: PodState): Trouble | undefined {
 
 function readinessTrouble(state: PodState, { nowMs }: Observation): Trouble | undefined {
   const { pod, unproved } = state;
-  const ageMs = nowMs - pod.createdAtMs;
+  const { startedAtMs = 0, lastTerminatedAtMs = 0 } = pod.container;
+  const ageMs = nowMs - Math.max(pod.createdAtMs, startedAtMs, lastTerminatedAtMs);
   if (!pod.ready && ageMs > SLOW_START_MS) {
     const waiting = pod.container.waitingReason === undefined ? '' : ` (${pod.container.waitingReason})`;
     return {

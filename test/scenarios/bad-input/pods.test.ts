@@ -84,7 +84,7 @@ describe('a running fleet whose new pods can not come up', function () {
       return stored === '3' || undefined;
     };
     await until('the quota to be counted', used, 20_000, 100);
-    const release = (): Promise<unknown> => kubectl(['delete', 'resourcequota', '-n', namespace, 'few-pods']);
+    const release = (): Promise<unknown> => kubectl(['delete', 'resourcequota', '-n', namespace, 'few-pods', '--ignore-not-found']);
     await fleet.meets({
       bad: () => applyPool(fleet.pool.withReplicas(3)),
       tells: notReady('PodCreationFailed'),
