@@ -14,6 +14,7 @@ import { endDrain } from '../pgbouncer/end-drain.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { drainToSize } from '../pgbouncer/lifetime-drain.ts';
 import { head } from '../render/children.ts';
+import { isChildKind } from './child-kinds.ts';
 import { ownedBy } from './facts.ts';
 import { consoleOf, type Refusals } from './observe.ts';
 import type { Prover } from './prover.ts';
@@ -32,7 +33,7 @@ type ConsoleAction = Extract<Action, { kind: 'loadLive' | 'shrinkPools' | 'endDr
 
 const SHRINK_DEADLINE_MS = 4_000;
 /** A RELOAD that changes the way to the server waits so long for logins under way, which it would drop. */
-const QUIET_WITHIN_MS = 500;
+const QUIET_WITHIN_MS = 1_000;
 
 /** Rejects with the first failure; what was not run is planned again from a fresh look. */
 export async function apply(
@@ -74,9 +75,9 @@ async function write(
     case 'scaleReplicaSet': {
       const { name, resourceVersion, to } = action;
       const spec = { replicas: to };
-      world.replicaSets.upsert(
-        await client.mergePatch(RESOURCES.ReplicaSet, namespace, name, { spec }, { resourceVersion, signal }),
-      );
+      world
+        .child('ReplicaSet')
+        .upsert(await client.mergePatch(RESOURCES.ReplicaSet, namespace, name, { spec }, { resourceVersion, signal }));
       return;
     }
     case 'deleteReplicaSet':
@@ -133,7 +134,7 @@ async function createCredentials(
   };
   try {
     // Created, never applied: two operators must not each write a password of their own.
-    options.world.ownSecrets.upsert(await options.client.create(object, { signal, fieldManager: FIELD_MANAGER }));
+    options.world.child('Secret').upsert(await options.client.create(object, { signal, fieldManager: FIELD_MANAGER }));
   } catch (error) {
     if (!isApiError(error, 'alreadyExists')) throw error;
     await noteForeign(options, key, pool.metadata.uid, object, signal);
@@ -142,7 +143,7 @@ async function createCredentials(
 
 /** Pods that run know the password of their userlist and no other: where the operator's own Secret got lost, it is found there. */
 function keptAdminPassword(world: World, pool: Observation['pool']): string | undefined {
-  const files = world.ownSecrets.get(pool.metadata.namespace, childNames(pool.metadata.name).files);
+  const files = world.ownSecret(pool.metadata.namespace, childNames(pool.metadata.name).files);
   const data = (files?.data ?? {}) as Readonly<Record<string, string>>;
   for (const [name, text] of Object.entries(data)) {
     if (!name.startsWith('userlist-')) continue;
@@ -189,16 +190,8 @@ async function noteForeign(
 }
 
 function storeFor(world: World, kind: string): Store<LiveObject> {
-  const stores: Readonly<Record<string, unknown>> = {
-    Service: world.services,
-    ConfigMap: world.configMaps,
-    Secret: world.ownSecrets,
-    PodDisruptionBudget: world.disruptionBudgets,
-    ReplicaSet: world.replicaSets,
-  };
-  const store = stores[kind];
-  if (store === undefined) throw new Error(`there is no store of ${kind}: every child object must have one`);
-  return store as Store<LiveObject>;
+  if (!isChildKind(kind)) throw new Error(`${kind} has no row in CHILD_KINDS: every kind of child needs one`);
+  return world.child(kind);
 }
 
 async function command(
@@ -240,12 +233,13 @@ async function loadLive(
   signal: AbortSignal,
 ): Promise<void> {
   const changesServer = await options.prover.beforeLoad(pod, pod.live ?? '', console, signal);
+  const quiet = changesServer ? { quietWithinMs: QUIET_WITHIN_MS } : {};
   try {
-    await console.loadFile(PLACE.liveFile, { signal, ...(changesServer ? { quietWithinMs: QUIET_WITHIN_MS } : {}) });
+    await console.loadFile(PLACE.liveFile, { signal, ...quiet });
     options.refusals.delete(pod.uid);
   } catch (error) {
     if (!(error instanceof AdminError) || error.kind !== 'refused') throw error;
     options.refusals.set(pod.uid, { ini, message: error.message });
-    await console.loadFile(PLACE.bootFile, { signal });
+    await console.loadFile(PLACE.bootFile, { signal, ...quiet });
   }
 }

@@ -1,7 +1,7 @@
 // One look at everything that concerns a PoolConfig: the stores, every pooler, PostgreSQL. IO only; nothing is decided here.
 import { databasesOf, drainTimes, referencedSecrets } from '../api/poolconfig.ts';
 import type { LiveObject } from '../kube/resources.ts';
-import { childNames, PLACE, POOLER_PORT } from '../model/names.ts';
+import { childNames, isChildName, PLACE, POOLER_PORT } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
 import type { Observation, OperatorCredentials, PodFacts, PoolerReading, SecretReading } from '../model/observation.ts';
 import { ADMIN_USER } from '../model/reserved-names.ts';
@@ -15,7 +15,7 @@ import { readServerCa } from '../plan/policies/server-certificate.ts';
 import { readUsers, type PoolUser } from '../plan/policies/users-are-readable.ts';
 import { serverHash, wantedTrials } from '../plan/server-hash.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { podFacts, replicaSetFacts, secretReading, workloadFacts } from './facts.ts';
+import { ownedBy, podFacts, replicaSetFacts, secretReading, workloadFacts } from './facts.ts';
 import type { Prover } from './prover.ts';
 import type { Servers } from './servers.ts';
 import type { LivePool, World } from './world.ts';
@@ -64,8 +64,8 @@ export async function observe(
     server: undefined,
     trials: [],
     children,
-    replicaSets: world.replicaSets
-      .byIndex('pool', key)
+    replicaSets: world
+      .replicaSetsOf(key)
       .filter((set) => set.metadata.ownerReferences?.some((owner) => owner.uid === pool.metadata.uid) === true)
       .map(replicaSetFacts),
     pods,
@@ -94,25 +94,23 @@ function readSecrets(world: World, key: string, pool: LivePool): ReadonlyMap<str
   return readings;
 }
 
+/** Owned ones, and whatever bears the name of a child: that it is not ours is for planning to say. */
 function readChildren(
   { world, foreign }: ObserverOptions,
   key: string,
   pool: LivePool,
 ): ReadonlyMap<string, KubeObject> {
-  const names = childNames(pool.metadata.name);
-  const namespace = pool.metadata.namespace;
-  const found = [
-    world.services.get(namespace, names.service),
-    world.configMaps.get(namespace, names.configMap),
-    world.disruptionBudgets.get(namespace, names.disruptionBudget),
-    world.ownSecrets.get(namespace, names.files),
-  ].filter((object) => object !== undefined) as unknown as readonly KubeObject[];
-  const others = [...(foreign.get(key)?.values() ?? [])] as unknown as readonly KubeObject[];
-  return new Map([...others, ...found].map((object) => [`${object.kind}/${object.metadata.name}`, object]));
+  const labelled = [...world.children]
+    .filter(([kind]) => kind !== 'ReplicaSet')
+    .flatMap(([, store]) => store.byIndex('pool', key))
+    .filter((object) => ownedBy(object, pool.metadata.uid) || isChildName(pool.metadata.name, object.metadata.name));
+  const found = [...(foreign.get(key)?.values() ?? []), ...labelled] as unknown as readonly KubeObject[];
+  return new Map(found.map((object) => [`${object.kind}/${object.metadata.name}`, object]));
 }
 
 function readCredentials(world: World, pool: LivePool): OperatorCredentials | undefined {
-  const data = world.ownSecrets.get(pool.metadata.namespace, childNames(pool.metadata.name).operatorSecret)?.data as
+  const { operatorSecret } = childNames(pool.metadata.name);
+  const data = world.ownSecret(pool.metadata.namespace, operatorSecret)?.data as
     Readonly<Record<string, string>> | undefined;
   const read = (name: string): SecretText | undefined =>
     data?.[name] === undefined ? undefined : new SecretText(Buffer.from(data[name], 'base64').toString('utf8'));

@@ -4,15 +4,12 @@ import type { KubeClient } from '../kube/client.ts';
 import { Reflector } from '../kube/reflector.ts';
 import {
   RESOURCES,
-  type ConfigMap,
   type Deployment,
   type LiveObject,
   type Pod,
-  type PodDisruptionBudget,
   type ReplicaSet,
   type Resource,
   type Secret,
-  type Service,
   type StatefulSet,
 } from '../kube/resources.ts';
 import { SecretWatches } from '../kube/secret-watches.ts';
@@ -20,6 +17,7 @@ import { Store } from '../kube/store.ts';
 import { LABEL } from '../model/names.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
+import { CHILD_KINDS, type ChildKind } from './child-kinds.ts';
 import { projectWorkload } from './facts.ts';
 
 export type LivePool = PoolConfig & LiveObject;
@@ -48,11 +46,8 @@ function poolKeys({ metadata }: LiveObject): readonly string[] {
 export class World {
   readonly pools: Store<LivePool>;
   readonly pods: Store<Pod>;
-  readonly replicaSets: Store<ReplicaSet>;
-  readonly services: Store<Service>;
-  readonly configMaps: Store<ConfigMap>;
-  readonly ownSecrets: Store<Secret>;
-  readonly disruptionBudgets: Store<PodDisruptionBudget>;
+  /** One store for each row of CHILD_KINDS. */
+  readonly children: ReadonlyMap<ChildKind, Store<LiveObject>>;
   readonly deployments: Store<Deployment>;
   readonly statefulSets: Store<StatefulSet>;
   readonly secrets: SecretWatches;
@@ -64,11 +59,12 @@ export class World {
     const { log, client, clock, random } = options;
     this.pools = new Store<LivePool>({ log, indexes: NAMESPACE_INDEX });
     this.pods = new Store<Pod>({ log, indexes: POOL_INDEX });
-    this.replicaSets = new Store<ReplicaSet>({ log, indexes: POOL_INDEX });
-    this.services = new Store<Service>({ log, indexes: POOL_INDEX });
-    this.configMaps = new Store<ConfigMap>({ log, indexes: POOL_INDEX });
-    this.ownSecrets = new Store<Secret>({ log, indexes: POOL_INDEX });
-    this.disruptionBudgets = new Store<PodDisruptionBudget>({ log, indexes: POOL_INDEX });
+    this.children = new Map(
+      (Object.keys(CHILD_KINDS) as ChildKind[]).map((kind) => [
+        kind,
+        new Store<LiveObject>({ log, indexes: POOL_INDEX }),
+      ]),
+    );
     this.deployments = new Store<Deployment>({ log });
     this.statefulSets = new Store<StatefulSet>({ log });
     this.secrets = new SecretWatches({ client, clock, log, random });
@@ -96,6 +92,21 @@ export class World {
     await Promise.all([...this.#reflectors.map((reflector) => reflector.stop()), this.secrets.stop()]);
   }
 
+  child(kind: ChildKind): Store<LiveObject> {
+    const store = this.children.get(kind);
+    if (store === undefined) throw new Error(`there is no store of ${kind}: the constructor makes one for every row`);
+    return store;
+  }
+
+  /** One of the operator's own Secrets: the mounted files, or its credentials. */
+  ownSecret(namespace: string, name: string): Secret | undefined {
+    return this.child('Secret').get(namespace, name) as Secret | undefined;
+  }
+
+  replicaSetsOf(key: string): readonly ReplicaSet[] {
+    return this.child('ReplicaSet').byIndex('pool', key) as readonly ReplicaSet[];
+  }
+
   /** PoolConfigs that use the same server, the given one left out. */
   neighbours(pool: LivePool): readonly LivePool[] {
     return this.pools.list().filter((other) => other.metadata.uid !== pool.metadata.uid && sameServer(other, pool));
@@ -106,11 +117,7 @@ export class World {
     const own = `${LABEL.pool},app.kubernetes.io/managed-by=poolsmith`;
     this.#reflect(RESOURCES.PoolConfig as Resource<LivePool>, this.pools);
     this.#reflect(RESOURCES.Pod, this.pods, own);
-    this.#reflect(RESOURCES.ReplicaSet, this.replicaSets, own);
-    this.#reflect(RESOURCES.Service, this.services, own);
-    this.#reflect(RESOURCES.ConfigMap, this.configMaps, own);
-    this.#reflect(RESOURCES.Secret, this.ownSecrets, own);
-    this.#reflect(RESOURCES.PodDisruptionBudget, this.disruptionBudgets, own);
+    for (const [kind, store] of this.children) this.#reflect(CHILD_KINDS[kind] as Resource, store, own);
     this.#reflect(RESOURCES.Deployment, this.deployments, undefined, projectWorkload);
     this.#reflect(RESOURCES.StatefulSet, this.statefulSets, undefined, projectWorkload);
     this.pools.subscribe(({ object, source }) => {
@@ -118,15 +125,8 @@ export class World {
       for (const other of this.neighbours(object))
         onChange(`${other.metadata.namespace}/${other.metadata.name}`, source);
     });
-    for (const store of [
-      this.pods,
-      this.replicaSets,
-      this.services,
-      this.configMaps,
-      this.ownSecrets,
-      this.disruptionBudgets,
-    ]) {
-      (store as Store<LiveObject>).subscribe(({ object, source }) => {
+    for (const store of [this.pods as unknown as Store<LiveObject>, ...this.children.values()]) {
+      store.subscribe(({ object, source }) => {
         for (const key of poolKeys(object)) onChange(key, source);
       });
     }

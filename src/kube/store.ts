@@ -23,9 +23,13 @@ export type StoreOptions<T extends LiveObject> = {
   readonly indexes?: Readonly<Record<string, IndexFunction<T>>>;
 };
 
+/** Far more than can be deleted while one call to the API is under way. */
+const ENDS_REMEMBERED = 1_000;
+
 /**
- * Invariants: one object per name; an older resourceVersion never replaces a newer one; a new UID under an old name is
- * told as deleted, then added; subscribers see the store as it is after the change, and their exceptions stay theirs.
+ * Invariants: one object per name; an older resourceVersion never replaces a newer one; a UID that a watch told as deleted comes back only
+ * by a list; a new UID under an old name is told as deleted, then added; subscribers see the store as it is after the change, and their
+ * exceptions stay theirs.
  */
 export class Store<T extends LiveObject> {
   readonly #log: Log;
@@ -33,6 +37,8 @@ export class Store<T extends LiveObject> {
   readonly #byUid = new Map<string, T>();
   readonly #indexes: ReadonlyMap<string, { readonly keysOf: IndexFunction<T>; readonly buckets: Map<string, Set<T>> }>;
   readonly #subscribers = new Set<(change: StoreChange<T>) => void>();
+  /** UIDs whose end a watch told, oldest first. */
+  readonly #ended = new Set<string>();
   #failedDeliveries = 0;
 
   constructor({ log, indexes = {} }: StoreOptions<T>) {
@@ -81,6 +87,8 @@ export class Store<T extends LiveObject> {
   upsert(object: T, source: StoreChange<T>['source'] = 'watch'): boolean {
     const key = objectKey(object);
     const old = this.#byKey.get(key);
+    // The answer to a write of ours may come later than the watch's word that the object is gone.
+    if (this.#ended.has(object.metadata.uid)) return false;
     if (old === undefined) {
       this.#insert(key, object);
       this.#tell({ type: 'added', object, old: undefined, source });
@@ -109,6 +117,7 @@ export class Store<T extends LiveObject> {
   /** Takes a deletion from a watch. Returns false when the store holds no object of that name, or a newer one. */
   delete(object: T, source: StoreChange<T>['source'] = 'watch'): boolean {
     const key = objectKey(object);
+    this.#rememberEnd(object.metadata.uid);
     const old = this.#byKey.get(key);
     if (old === undefined || isOlder(object.metadata.resourceVersion, old.metadata.resourceVersion)) {
       return false;
@@ -122,6 +131,8 @@ export class Store<T extends LiveObject> {
   /** Takes a complete list: what is in scope and not listed is gone. The difference is told, nothing else. */
   replace(objects: readonly T[], inScope: (object: T) => boolean = () => true): void {
     const listed = new Map(objects.map((object) => [objectKey(object), object]));
+    // A cluster set back from a backup has its former objects again.
+    this.#ended.clear();
     for (const [key, old] of [...this.#byKey]) {
       if (inScope(old) && !listed.has(key)) {
         this.#remove(key, old);
@@ -149,6 +160,12 @@ export class Store<T extends LiveObject> {
         buckets.set(indexKey, bucket);
       }
     }
+  }
+
+  #rememberEnd(uid: string): void {
+    this.#ended.add(uid);
+    const [oldest] = this.#ended;
+    if (this.#ended.size > ENDS_REMEMBERED && oldest !== undefined) this.#ended.delete(oldest);
   }
 
   #remove(key: string, object: T): void {

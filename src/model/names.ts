@@ -64,3 +64,8 @@ export function childNames(pool: string): ChildNames {
     replicaSet: (templateHash) => `${stem}-${templateHash}`,
   };
 }
+
+export function isChildName(pool: string, name: string): boolean {
+  const { service, files, operatorSecret } = childNames(pool);
+  return name === service || name === files || name === operatorSecret;
+}

@@ -5,7 +5,7 @@ import { childNames, PLACE } from '../model/names.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import { SecretText } from '../model/secret-text.ts';
-import { renderBootConfigMap, renderDisruptionBudget, renderFilesSecret, renderService } from '../render/children.ts';
+import { renderBootConfigMap, renderFilesSecret, STATIC_CHILDREN } from '../render/children.ts';
 import { covers, sameData } from '../render/covers.ts';
 import { renderIni } from '../render/ini.ts';
 import type { PodState } from './pod-state.ts';
@@ -73,23 +73,21 @@ export function planBoot(observation: Observation, record: ProvedRecord, why: st
   return [{ kind: 'applyChild', object, why }];
 }
 
-export function planService(observation: Observation): readonly Action[] {
-  return [renderService(observation.pool), renderDisruptionBudget(observation.pool)].flatMap(
-    (object): readonly Action[] => {
-      const live = observation.children.get(`${object.kind}/${object.metadata.name}`);
-      if (live !== undefined && covers(live, object)) return [];
-      return [
-        {
-          kind: 'applyChild',
-          object,
-          why:
-            live === undefined
-              ? `${object.kind} ${object.metadata.name} is missing`
-              : `${object.kind} ${object.metadata.name} was changed`,
-        },
-      ];
-    },
-  );
+export function planStaticChildren(observation: Observation): readonly Action[] {
+  return STATIC_CHILDREN.map((render) => render(observation.pool)).flatMap((object): readonly Action[] => {
+    const live = observation.children.get(`${object.kind}/${object.metadata.name}`);
+    if (live !== undefined && covers(live, object)) return [];
+    return [
+      {
+        kind: 'applyChild',
+        object,
+        why:
+          live === undefined
+            ? `${object.kind} ${object.metadata.name} is missing`
+            : `${object.kind} ${object.metadata.name} was changed`,
+      },
+    ];
+  });
 }
 
 /** Children of ours by name that belong to somebody else: nothing of them is touched. */

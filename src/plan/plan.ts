@@ -16,7 +16,7 @@ import {
   planBoot,
   planFiles,
   planReplacements,
-  planService,
+  planStaticChildren,
   storedBootHash,
   storedFiles,
 } from './children.ts';
@@ -109,7 +109,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     ...missingCredentials(observation),
     ...(desired === undefined ? [] : planFiles(observation, desired.files, record)),
     ...(boot === undefined ? [] : planBoot(observation, boot.record, boot.why)),
-    ...planService(observation),
+    ...planStaticChildren(observation),
     ...planReplacements(observation, states),
     ...planReplicaSets({
       observation,

@@ -8,6 +8,7 @@ import { renderReplicaSet } from '../render/children.ts';
 import type { PodTemplate } from '../render/pod-template.ts';
 import { isDrained, type DrainTimes } from './drain.ts';
 import type { PodState } from './pod-state.ts';
+import { readProvedRecord } from './proved-record.ts';
 
 export type ReplicaSetInput = {
   readonly observation: Observation;
@@ -73,6 +74,10 @@ function roll(
   former: readonly ReplicaSetFacts[],
 ): readonly Action[] {
   const { states, template, replicas, pool } = input;
+  const broken = states.find(
+    (state) => state.pod.template !== template.hash && state.phase === 'Starting' && !state.pod.ready,
+  );
+  if (broken !== undefined && neverServed(input)) return [markDrained(input, broken, 'Rollout')];
   if (current === undefined) {
     if (!input.roomForSurge) return [];
     return [
@@ -87,9 +92,6 @@ function roll(
     (state) => state.pod.template === template.hash && state.phase === 'Serving' && state.provedModel !== undefined,
   );
   const formerReplicas = former.reduce((sum, set) => sum + set.replicas, 0);
-  const broken = states.find(
-    (state) => state.pod.template !== template.hash && state.phase === 'Starting' && !state.pod.ready,
-  );
   if (broken !== undefined && proved.length > 0) return [markDrained(input, broken, 'Rollout')];
   if (proved.length < current.replicas || states.some((state) => state.phase === 'Draining')) return [];
   if (current.replicas + formerReplicas > replicas) {
@@ -99,6 +101,11 @@ function roll(
   // Pods of earlier steps may still be going; beyond twice the wanted number their floors are not set aside.
   if (states.length >= 2 * replicas || !input.roomForSurge) return [];
   return [scaleTo(current, current.replicas + 1, `rollout to template ${template.hash}: next pod`)];
+}
+
+/** A new fleet has nothing to keep up, and pods that never start would keep the room of those that are to replace them. */
+function neverServed({ observation, states }: ReplicaSetInput): boolean {
+  return readProvedRecord(observation)?.proved !== true && states.every((state) => state.phase !== 'Serving');
 }
 
 /** Pods to let go first: those that serve nobody, then those with the fewest clients. `template` undefined: any former one. */

@@ -53,6 +53,9 @@ export function renderDisruptionBudget(pool: PoolConfig): KubeObject {
   };
 }
 
+/** Children that follow from the PoolConfig alone; a new one is a row here. */
+export const STATIC_CHILDREN: readonly ((pool: PoolConfig) => KubeObject)[] = [renderService, renderDisruptionBudget];
+
 /** A ReplicaSet of one template. Its replicas are set once here and afterwards moved by the planner, never by a second apply. */
 export function renderReplicaSet(pool: PoolConfig, template: PodTemplate, replicas: number): KubeObject {
   const base = head(pool, 'apps/v1', 'ReplicaSet', childNames(pool.metadata.name).replicaSet(template.hash));

@@ -9,18 +9,25 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export function createLogger(level: LogLevel): Log {
   const logger = winston.createLogger({
     level,
-    format: winston.format.combine(
-      winston.format.timestamp(),
-      winston.format.errors({ stack: true }),
-      winston.format.json(),
-    ),
+    format: winston.format.combine(winston.format.timestamp(), winston.format.json()),
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- the package's types lose the class
     transports: [new winston.transports.Console()],
   });
   return {
-    debug: (message, fields) => void logger.debug(message, { ...fields }),
-    info: (message, fields) => void logger.info(message, { ...fields }),
-    warn: (message, fields) => void logger.warn(message, { ...fields }),
-    error: (message, fields) => void logger.error(message, { ...fields }),
+    debug: (message, fields) => void logger.debug(message, withErrors(fields)),
+    info: (message, fields) => void logger.info(message, withErrors(fields)),
+    warn: (message, fields) => void logger.warn(message, withErrors(fields)),
+    error: (message, fields) => void logger.error(message, withErrors(fields)),
   };
+}
+
+/** As JSON an Error is nearly empty: its name, message and stack are not enumerable. */
+function withErrors(fields: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, withItsWords(value)]));
+}
+
+function withItsWords(value: unknown): unknown {
+  if (!(value instanceof Error)) return value;
+  const { name, message, stack, cause } = value;
+  return { ...value, name, message, stack, ...(cause === undefined ? {} : { cause: withItsWords(cause) }) };
 }

@@ -56,6 +56,22 @@ describe('the store', () => {
     assert.equal(store.get('other', 'a')?.metadata.uid, '2');
   });
 
+  it('does not take an object back from a late answer once a watch told its end, but from a list', () => {
+    const { store, told } = setUp();
+    store.upsert(item('a', 1));
+    store.delete(item('a', 3));
+    assert.equal(store.upsert(item('a', 2)), false);
+    assert.equal(store.get('test', 'a'), undefined);
+    assert.equal(store.upsert(item('a', 4, { uid: 'another' })), true);
+    store.delete(item('a', 5, { uid: 'another' }));
+    store.replace([item('a', 2)]);
+    assert.equal(store.get('test', 'a')?.metadata.uid, 'uid-a');
+    assert.deepEqual(
+      told.map((line) => line.split(' ')[0]),
+      ['added', 'deleted', 'added', 'deleted', 'added'],
+    );
+  });
+
   it('never lets an older state replace a newer one, nor tells the same state twice', () => {
     const { store, told } = setUp();
     assert.ok(store.upsert(item('a', 10)));

@@ -200,6 +200,20 @@ describe('planning', () => {
     assert.deepEqual(fleet.pods.map((pod) => pod.name).sort(), former);
   });
 
+  it('builds a new fleet with the corrected template although pods that never start hold all of a small budget', () => {
+    const fleet = new PaperFleet({ budget: { connections: 8 } });
+    fleet.neverStarts = () => true;
+    fleet.edit({ pooler: { image: 'example.test/no-such-image:1' } });
+    for (let turn = 0; turn < 20; turn += 1) fleet.turn();
+    const broken = new Set(fleet.pods.map((pod) => pod.name));
+    assert.equal(broken.size, 2);
+    fleet.neverStarts = (pod) => broken.has(pod.name);
+    fleet.edit({ pooler: {} });
+    fleet.settle();
+    assert.equal(ready(fleet)?.status, 'True');
+    assert.deepEqual(fleet.pods.filter((pod) => broken.has(pod.name)), []);
+  });
+
   it('goes back to the image in use when one that can not be pulled is taken out again, and keeps one that came to run', () => {
     const fleet = new PaperFleet();
     fleet.settle();

@@ -4,7 +4,7 @@ import { ANNOTATION } from '../../src/model/names.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { until } from '../cluster/processes.ts';
 import { cluster } from '../support/kubectl.ts';
-import { applyPool, conditionOf, readPool, waitForCondition, type PoolConfigBuilder } from '../support/pool.ts';
+import { applyPool, conditionOf, waitForCondition, waitForPool, type LivePool, type PoolConfigBuilder } from '../support/pool.ts';
 import { poolPods } from '../support/pool-children.ts';
 import { closing, measured, POOL, seconds, Stage } from '../support/stage.ts';
 
@@ -117,6 +117,8 @@ describe('a rollout', function () {
     measured(`reverted in ${seconds(tookMs)}`);
     const { failed, errors } = await load.stop();
     assert.equal(failed, 0, JSON.stringify(errors));
-    assert.equal((await readPool(namespace, POOL)).status?.readyReplicas, 2);
+    const isWhole = (live: LivePool): boolean =>
+      live.status?.readyReplicas === 2 && conditionOf(live, 'Reconciling') === undefined;
+    await waitForPool(namespace, POOL, 'the fleet as it was', isWhole, 20_000);
   }
 });

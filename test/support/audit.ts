@@ -3,12 +3,21 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { clusterName, layoutOf } from '../cluster/layout.ts';
 import { isOwnCluster } from './kubectl.ts';
 
-export type Write = Readonly<{ verb: string; resource: string; namespace: string; name: string; user: string; code: number }>;
+export type Write = Readonly<{
+  verb: string;
+  /** The pod whose token it was. */
+  pod: string; 
+  resource: string;
+  namespace: string;
+  name: string;
+  user: string;
+  code: number;
+}>;
 
 type AuditEvent = Readonly<{
   stage: string;
   verb: string;
-  user: Readonly<{ username: string }>;
+  user: Readonly<{ username: string; extra?: Readonly<Record<string, readonly string[]>> }>;
   objectRef?: Readonly<{ resource?: string; subresource?: string; namespace?: string; name?: string }>;
   responseStatus?: Readonly<{ code?: number }>;
 }>;
@@ -36,8 +45,9 @@ export class AuditMark {
   writes(user: string): readonly Write[] {
     return this.#events()
       .filter((event) => event.stage === 'ResponseComplete' && event.user.username === user && WRITING.includes(event.verb))
-      .map(({ verb, user: { username }, objectRef = {}, responseStatus }) => ({
+      .map(({ verb, user: { username, extra }, objectRef = {}, responseStatus }) => ({
         verb,
+        pod: extra?.['authentication.kubernetes.io/pod-name']?.[0] ?? '',
         resource: [objectRef.resource ?? '', ...(objectRef.subresource === undefined ? [] : [objectRef.subresource])].join('/'),
         namespace: objectRef.namespace ?? '',
         name: objectRef.name ?? '',

@@ -7,6 +7,12 @@ export type DefaultParameter = { readonly name: string; readonly value: Paramete
 
 export const DEFAULT_PARAMETERS: readonly DefaultParameter[] = [
   {
+    name: 'client_login_timeout',
+    value: 15,
+    reason:
+      'While the server is silent a login hangs for so long before the client hears of it; 60 s is longer than most wait.',
+  },
+  {
     name: 'dns_max_ttl',
     value: 15,
     reason: "PgBouncer's own: a Service keeps its address; lower it to 1 to 5 where failover moves a DNS record.",

@@ -45,6 +45,7 @@ describe('a running fleet whose new pods can not come up', function () {
       tells: notReady('ImagePullFailed'),
       naming: ["can't be pulled", NO_IMAGE, 'spec.pooler.image', 'imagePullSecrets'],
       fleet: 'halted',
+      sizesMove: true,
       meanwhile: async () => {
         assert.equal((await poolPods(namespace, fleet.name)).length, 3, 'more than one pod of the rollout was made');
         assert.ok((await eventsOf('ImagePullFailed')).length > 0);
@@ -62,6 +63,7 @@ describe('a running fleet whose new pods can not come up', function () {
       tells: notReady('PodUnschedulable'),
       naming: ['finds no node', /affinity\/selector/, 'nodeSelector', 'spec.fleet.template'],
       fleet: 'halted',
+      sizesMove: true,
       correct: restorePool,
     });
   });
@@ -72,6 +74,7 @@ describe('a running fleet whose new pods can not come up', function () {
       tells: notReady('PodNotReady'),
       naming: [/orders-pooler-\S+ is not ready after 20 s/, 'events and log'],
       fleet: 'halted',
+      sizesMove: true,
       correct: restorePool,
     });
   });

@@ -1,0 +1,45 @@
+// What a scrape shows for a fleet: every row of the table that has something to say, with its labels.
+import assert from 'node:assert/strict';
+import { planPool } from '../../src/plan/plan.ts';
+import { Metrics, POOL_GAUGES } from '../../src/telemetry/metrics.ts';
+import { PaperFleet } from '../support/paper-fleet.ts';
+
+function fleetMetrics(): { readonly metrics: Metrics; readonly fleet: PaperFleet } {
+  const fleet = new PaperFleet();
+  fleet.server = {
+    reachable: true,
+    limits: { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 },
+    seesOthers: true,
+    backends: [],
+  };
+  fleet.settle();
+  for (const pod of fleet.pods) fleet.connect(pod.name, 3);
+  const metrics = new Metrics(() => true);
+  const observation = fleet.observe();
+  metrics.saw('shop/orders', observation, planPool(observation));
+  return { metrics, fleet };
+}
+
+describe('metrics', () => {
+  for (const name of Object.keys(POOL_GAUGES)) {
+    it(`gives ${name} for a fleet that runs`, async () => {
+      const { metrics } = fleetMetrics();
+      assert.match(await metrics.text(), new RegExp(`^${name}\\{namespace="shop",pool="orders"`, 'm'));
+    });
+  }
+
+  it('shows the budget, the grants and the clients of each pod as they are', async () => {
+    const { metrics, fleet } = fleetMetrics();
+    const text = await metrics.text();
+    assert.match(text, /^poolsmith_budget_connections\{namespace="shop",pool="orders"\} 75$/m);
+    assert.match(text, /^poolsmith_granted_connections\{namespace="shop",pool="orders"\} 9$/m);
+    for (const pod of fleet.pods)
+      assert.ok(text.includes(`poolsmith_pod_clients{namespace="shop",pool="orders",pod="${pod.name}"} 3`));
+  });
+
+  it('forgets a PoolConfig that is gone', async () => {
+    const { metrics } = fleetMetrics();
+    metrics.forget('shop/orders');
+    assert.doesNotMatch(await metrics.text(), /pool="orders"/);
+  });
+});
