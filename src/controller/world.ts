@@ -100,11 +100,11 @@ export class World {
 
   /** One of the operator's own Secrets: the mounted files, or its credentials. */
   ownSecret(namespace: string, name: string): Secret | undefined {
-    return this.child('Secret').get(namespace, name) as Secret | undefined;
+    return this.child('Secret').get(namespace, name);
   }
 
   replicaSetsOf(key: string): readonly ReplicaSet[] {
-    return this.child('ReplicaSet').byIndex('pool', key) as readonly ReplicaSet[];
+    return this.child('ReplicaSet').byIndex('pool', key);
   }
 
   /** PoolConfigs that use the same server, the given one left out. */
@@ -115,9 +115,9 @@ export class World {
   #follow(): void {
     const { onChange } = this.#options;
     const own = `${LABEL.pool},app.kubernetes.io/managed-by=poolsmith`;
-    this.#reflect(RESOURCES.PoolConfig as Resource<LivePool>, this.pools);
+    this.#reflect<LivePool>(RESOURCES.PoolConfig, this.pools);
     this.#reflect(RESOURCES.Pod, this.pods, own);
-    for (const [kind, store] of this.children) this.#reflect(CHILD_KINDS[kind] as Resource, store, own);
+    for (const [kind, store] of this.children) this.#reflect<LiveObject>(CHILD_KINDS[kind], store, own);
     this.#reflect(RESOURCES.Deployment, this.deployments, undefined, projectWorkload);
     this.#reflect(RESOURCES.StatefulSet, this.statefulSets, undefined, projectWorkload);
     this.pools.subscribe(({ object, source }) => {

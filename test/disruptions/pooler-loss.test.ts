@@ -7,7 +7,7 @@ import type { BackendSampler } from '../support/backends.ts';
 import { killContainer } from '../support/kill.ts';
 import { cluster, kubectl, tryKubectl } from '../support/kubectl.ts';
 import type { Load } from '../support/load.ts';
-import { conditionOf, waitForPool, type LivePool } from '../support/pool.ts';
+import { conditionOf, readPool, waitForPool, type LivePool } from '../support/pool.ts';
 import { poolPods } from '../support/pool-children.ts';
 import { sizesInForce, sizesInStatus } from '../support/pooler-console.ts';
 import { closing, measured, POOL, seconds, Stage } from '../support/stage.ts';
@@ -102,6 +102,12 @@ describe('a pooler pod that is lost', function () {
       };
       await until('a new container', again, 30_000);
       const restartedMs = performance.now();
+      // boot.ini gives the floor; only the operator can have given more.
+      const hasShare = async (): Promise<true | undefined> => {
+        const said = sizesInStatus((await readPool(namespace, POOL)).status?.pods ?? []);
+        return JSON.stringify(await sizesInForce(namespace, POOL)) === JSON.stringify(said) || undefined;
+      };
+      await until('the share to be in force again', hasShare, 30_000);
       await whole();
       measured(`new container ready after ${seconds(restartedMs - startedMs)}, fleet whole after ${seconds(performance.now() - startedMs)}`);
     });

@@ -22,7 +22,7 @@ describe('the Secret of the monitor role', () => {
   it('blocks when it lacks a key, by the name of the key', () => {
     const found = finding(new Map([['monitor', secret({ username: 'monitor' })]]));
     assert.equal(found?.reason, 'SecretKeyMissing');
-    assert.match(found?.message ?? '', /Secret monitor has no key "password"/);
+    assert.match(found.message, /Secret monitor has no key "password"/);
   });
 
   it('says nothing of one that can be read', () => {

@@ -5,7 +5,7 @@ import { RESOURCES } from '../../../src/kube/resources.ts';
 import { CONTAINER } from '../../../src/model/names.ts';
 import { until } from '../../cluster/processes.ts';
 import { PAUSE_IMAGE } from '../../cluster/programs.ts';
-import { killContainer } from '../../support/kill.ts';
+import { killContainer, signalContainer } from '../../support/kill.ts';
 import { applyObjects, cluster, kubectl } from '../../support/kubectl.ts';
 import { applyPool, conditionOf, describeStatus, readPool } from '../../support/pool.ts';
 import { poolPods } from '../../support/pool-children.ts';
@@ -68,11 +68,11 @@ describe('a running fleet whose new pods can not come up', function () {
     });
   });
 
-  it('serves with its former pods while the new one never listens', async () => {
+  it('serves with its former pods while the new one ends at once, again and again', async () => {
     await fleet.meets({
       bad: () => applyPool(fleet.pool.with({ pooler: { image: PAUSE_IMAGE } })),
-      tells: notReady('PodNotReady'),
-      naming: [/orders-pooler-\S+ is not ready after 20 s/, 'events and log'],
+      tells: notReady('CrashLooping'),
+      naming: [/container of orders-pooler-\S+ died twice/, 'previous log'],
       fleet: 'halted',
       sizesMove: true,
       correct: restorePool,
@@ -139,6 +139,24 @@ describe('a running fleet whose new pods can not come up', function () {
     await fleet.load.done(40);
     const { done } = fleet.load.since(mark);
     assert.ok(done > 40);
+  });
+
+  it('names a pod that no longer answers, and has it back without a restart when it does', async () => {
+    await fleet.whole();
+    const before = await fleet.state(true);
+    const [pod] = await poolPods(namespace, fleet.name);
+    assert.ok(pod !== undefined);
+    await signalContainer(namespace, pod.metadata.name, CONTAINER, 'SIGSTOP');
+    try {
+      const live = await tells(namespace, fleet.name, notReady('PodNotReady'));
+      const naming = [`${pod.metadata.name} is not ready`, 'events and log'];
+      assertNaming(live, { tells: notReady('PodNotReady'), naming });
+    } finally {
+      await signalContainer(namespace, pod.metadata.name, CONTAINER, 'SIGCONT');
+    }
+    await fleet.whole();
+    assert.deepEqual(await fleet.state(true), before);
+    await fleet.load.done(40);
   });
 
   it('has let no password out', async () => {
