@@ -98,7 +98,7 @@ async function observeFromApi(client: KubeClient, pool: LivePool, defaultImage: 
   const refs = (pool.spec.workloads ?? []).map((workload) => workload.ref).filter((ref) => ref !== undefined);
   const workloads = await Promise.all(
     refs.map(async (ref) => {
-      const resource = (ref.kind === 'Deployment' ? RESOURCES.Deployment : RESOURCES.StatefulSet);
+      const resource = ref.kind === 'Deployment' ? RESOURCES.Deployment : RESOURCES.StatefulSet;
       const workload = await client.find(resource, namespace, ref.name);
       return workload === undefined ? [] : [[`${ref.kind}/${ref.name}`, workloadFacts(workload)] as const];
     }),

@@ -29,5 +29,11 @@ function withErrors(fields: Readonly<Record<string, unknown>> = {}): Record<stri
 function withItsWords(value: unknown): unknown {
   if (!(value instanceof Error)) return value;
   const { name, message, stack, cause } = value;
-  return { ...Object.fromEntries(Object.entries(value)), name, message, stack, ...(cause === undefined ? {} : { cause: withItsWords(cause) }) };
+  return {
+    ...Object.fromEntries(Object.entries(value)),
+    name,
+    message,
+    stack,
+    ...(cause === undefined ? {} : { cause: withItsWords(cause) }),
+  };
 }

@@ -67,7 +67,10 @@ describe('an installation', function () {
 
   it('by kubectl apply of deploy/poolsmith.yaml does the same', async () => {
     await uninstallOperator();
-    const manifest = readFileSync(MANIFEST_FILE, 'utf8').replaceAll(/^(\s*(?:- )?image: ).*$/gm, `$1${imageOf('operator')}`);
+    const manifest = readFileSync(MANIFEST_FILE, 'utf8').replaceAll(
+      /^(\s*(?:- )?image: ).*$/gm,
+      `$1${imageOf('operator')}`,
+    );
     await kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], manifest);
     await kubectl(['rollout', 'status', '-n', OPERATOR_NAMESPACE, 'deployment/poolsmith', '--timeout=90s']);
     await stage.settle(stage.pool().withParameters({ server_idle_timeout: 92 }));

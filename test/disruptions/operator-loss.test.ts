@@ -30,6 +30,10 @@ describe('an operator that is lost', function () {
 
   before(async () => {
     await installOperator();
+    // A container that has died before is started again with a delay.
+    await kubectl(['rollout', 'restart', '-n', OPERATOR_NAMESPACE, 'deployment/poolsmith']);
+    await kubectl(['rollout', 'status', '-n', OPERATOR_NAMESPACE, 'deployment/poolsmith', '--timeout=90s']);
+    await until('one operator', async () => (await operatorPods()).length === 1 || undefined, 60_000, 200);
     stage = await Stage.set({ prefix: 'operator' });
     namespace = stage.namespace;
     await stage.settle(stage.pool());
@@ -57,12 +61,16 @@ describe('an operator that is lost', function () {
       const { status } = await (await cluster()).get(RESOURCES.Pod, OPERATOR_NAMESPACE, name);
       const [container] = status?.containerStatuses ?? [];
       if (container?.containerID === `containerd://${id}`) return undefined;
-      return container?.state?.running?.startedAt === undefined ? undefined : Date.parse(container.state.running.startedAt);
+      return container?.state?.running?.startedAt === undefined
+        ? undefined
+        : Date.parse(container.state.running.startedAt);
     };
     const startMs = await until('the operator to be started again', startedAt, 30_000, 100);
     await proving;
     const tookMs = Date.now() - startMs;
-    measured(`killed; the change is proved ${seconds(tookMs)} after the new container’s start, ${seconds(performance.now() - killedMs)} after the kill`);
+    measured(
+      `killed; the change is proved ${seconds(tookMs)} after the new container’s start, ${seconds(performance.now() - killedMs)} after the kill`,
+    );
     assert.deepEqual(Object.values(await settingInForce(namespace, POOL, 'server_idle_timeout')), ['91', '91']);
     for (const client of clients) await client.query('SELECT 1').finally(() => client.end());
     const { done, failed, errors } = await load.stop();
@@ -85,7 +93,9 @@ describe('an operator that is lost', function () {
     }
 
     async function epochs(): Promise<readonly number[]> {
-      const grants = (await poolPods(namespace, POOL)).map(({ metadata }) => decodeGrant(metadata.annotations?.[ANNOTATION.grant]));
+      const grants = (await poolPods(namespace, POOL)).map(({ metadata }) =>
+        decodeGrant(metadata.annotations?.[ANNOTATION.grant]),
+      );
       return grants.map((grant) => grant?.epoch ?? 0);
     }
 
@@ -120,7 +130,8 @@ describe('an operator that is lost', function () {
       const tookMs = performance.now() - startedMs;
       measured(`leader deleted without grace: another leads after ${seconds(tookMs)} (lease ${LEASE_SECONDS} s)`);
       await stage.settle(stage.pool().withParameters({ server_idle_timeout: 93 }));
-      for (const [index, epoch] of (await epochs()).entries()) assert.ok(epoch > (before[index] ?? 0), 'the epoch did not grow');
+      for (const [index, epoch] of (await epochs()).entries())
+        assert.ok(epoch > (before[index] ?? 0), 'the epoch did not grow');
       assert.equal((await load.stop()).failed, 0);
       assert.ok(tookMs <= TAKEOVER_LIMIT_MS, `${tookMs} ms`);
     });
@@ -148,11 +159,17 @@ describe('an operator that is lost', function () {
       } finally {
         await signalContainer(OPERATOR_NAMESPACE, former, 'operator', 'SIGCONT');
       }
-      for (const [index, epoch] of (await epochs()).entries()) assert.ok(epoch > (before[index] ?? 0), 'the epoch did not grow');
+      for (const [index, epoch] of (await epochs()).entries())
+        assert.ok(epoch > (before[index] ?? 0), 'the epoch did not grow');
       const successor = await leader();
       const mark = await AuditMark.now();
       await stage.settle(stage.pool().withParameters({ server_idle_timeout: 95 }));
-      const writers = new Set(mark.writes(OPERATOR_USER).filter((write) => write.namespace === namespace).map(({ pod }) => pod));
+      const writers = new Set(
+        mark
+          .writes(OPERATOR_USER)
+          .filter((write) => write.namespace === namespace)
+          .map(({ pod }) => pod),
+      );
       assert.deepEqual([...writers], [successor]);
       assert.equal(await leader(), successor);
     });

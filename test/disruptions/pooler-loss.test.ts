@@ -47,7 +47,9 @@ describe('a pooler pod that is lost', function () {
     await load.done(200);
     const { done, failed, errors } = await load.stop();
     const { peak, samples } = sampler.lap();
-    measured(`${done} transactions, ${failed} failed ${JSON.stringify(errors)}; at most ${peak} of ${BUDGET} backends in ${samples} samples`);
+    measured(
+      `${done} transactions, ${failed} failed ${JSON.stringify(errors)}; at most ${peak} of ${BUDGET} backends in ${samples} samples`,
+    );
     assert.ok(peak <= BUDGET, `${peak} backends`);
     const { lost, double, torn } = await load.audit(direct.client);
     assert.deepEqual({ lost, double, torn }, { lost: 0, double: 0, torn: 0 });
@@ -62,7 +64,9 @@ describe('a pooler pod that is lost', function () {
       const startedMs = performance.now();
       await kubectl(['delete', 'pod', '-n', namespace, victim?.metadata.name ?? '', '--wait=false']);
       await whole((pool) => pool.status?.pods?.every(({ uid }) => uid !== victim?.metadata.uid) === true);
-      measured(`deleted pod gone, its successor proved with all of its share after ${seconds(performance.now() - startedMs)}`);
+      measured(
+        `deleted pod gone, its successor proved with all of its share after ${seconds(performance.now() - startedMs)}`,
+      );
     });
     assert.equal(load.tally.failed, 0, JSON.stringify(load.tally.errors));
   });
@@ -109,13 +113,20 @@ describe('a pooler pod that is lost', function () {
       };
       await until('the share to be in force again', hasShare, 30_000);
       await whole();
-      measured(`new container ready after ${seconds(restartedMs - startedMs)}, fleet whole after ${seconds(performance.now() - startedMs)}`);
+      measured(
+        `new container ready after ${seconds(restartedMs - startedMs)}, fleet whole after ${seconds(performance.now() - startedMs)}`,
+      );
     });
-    assert.equal((await poolPods(namespace, POOL)).some(({ metadata }) => metadata.uid === victim?.metadata.uid), true);
+    assert.equal(
+      (await poolPods(namespace, POOL)).some(({ metadata }) => metadata.uid === victim?.metadata.uid),
+      true,
+    );
   });
 
   it('is replaced by a new pod when its process is killed again and the kubelet backs off', async () => {
-    const victim = (await poolPods(namespace, POOL)).find(({ status }) => (status?.containerStatuses?.[0]?.restartCount ?? 0) > 0);
+    const victim = (await poolPods(namespace, POOL)).find(
+      ({ status }) => (status?.containerStatuses?.[0]?.restartCount ?? 0) > 0,
+    );
     const name = victim?.metadata.name ?? assert.fail('no pod has restarted');
     await underLoad(async () => {
       const startedMs = performance.now();

@@ -211,7 +211,10 @@ describe('planning', () => {
     fleet.edit({ pooler: {} });
     fleet.settle();
     assert.equal(ready(fleet)?.status, 'True');
-    assert.deepEqual(fleet.pods.filter((pod) => broken.has(pod.name)), []);
+    assert.deepEqual(
+      fleet.pods.filter((pod) => broken.has(pod.name)),
+      [],
+    );
   });
 
   it('goes back to the image in use when one that can not be pulled is taken out again, and keeps one that came to run', () => {

@@ -61,13 +61,12 @@ describe('userlistNames', () => {
   it('reads back every name that can be rendered', () => {
     const name = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
-       
+
       .filter((text) => !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text) && !RESERVED_USERS.includes(text))
       .filter((text) => Buffer.byteLength(text, 'utf8') <= 63);
     const keys = { adminPassword: new SecretText('admin'), proofKey: new SecretText('0123456789abcdef') };
     fc.assert(
       fc.property(fc.uniqueArray(name, { maxLength: 5 }), fc.string(), (names, password) => {
-         
         const secretText = new SecretText(`p${password.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '')}`);
         const { text } = renderUserlist(
           names.map((one) => ({ name: one, secret: secretText })),

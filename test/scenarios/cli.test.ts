@@ -24,7 +24,7 @@ describe('poolsmith plan and explain', function () {
 
   /** On this machine, as its user: the operator itself has no right to write PoolConfigs, not even in a dry run. */
   const plan = (pool: PoolConfigBuilder | object): Promise<Output> => {
-    const object = 'build' in pool ? (pool as PoolConfigBuilder).build() : pool;
+    const object = 'build' in pool ? pool.build() : pool;
     return local(['plan', '-f', '-'], stringify(object));
   };
 
@@ -38,7 +38,10 @@ describe('poolsmith plan and explain', function () {
     assert.equal(code, 0, stderr);
     assert.match(stdout, /A new fleet of 2 pods would be created/);
     assert.match(stdout, /orders: 14\. .*60 clients/);
-    assert.equal((await kubectl(['get', 'pcfg,pods', '-n', namespace, '-l', 'poolsmith.dev/pool', '-o', 'name'])).trim(), '');
+    assert.equal(
+      (await kubectl(['get', 'pcfg,pods', '-n', namespace, '-l', 'poolsmith.dev/pool', '-o', 'name'])).trim(),
+      '',
+    );
   });
 
   it('says that nothing would change for the fleet as it is', async () => {
@@ -58,7 +61,9 @@ describe('poolsmith plan and explain', function () {
 
   it('plans a changed template as a rollout, and a changed number of pods as scaling', async () => {
     const { fleet } = stage.pool().build().spec;
-    const rolled = await plan(stage.pool().with({ fleet: { ...fleet, template: { resources: { requests: { cpu: '11m' } } } } }));
+    const rolled = await plan(
+      stage.pool().with({ fleet: { ...fleet, template: { resources: { requests: { cpu: '11m' } } } } }),
+    );
     assert.equal(rolled.code, 0);
     assert.match(rolled.stdout, /ROLL .*one at a time/);
     const scaled = await plan(stage.pool().withReplicas(3));
@@ -98,7 +103,7 @@ describe('poolsmith plan and explain', function () {
     const { code, stdout } = await poolsmith(['explain', POOL, '-n', namespace]);
     assert.equal(code, 0);
     for (const database of status?.databases ?? []) assert.ok(stdout.includes(database.reason ?? '?'), stdout);
-    for (const pod of status?.pods ?? []) assert.ok(stdout.includes(`${pod.name ?? '?'} Serving`), stdout);
+    for (const pod of status?.pods ?? []) assert.ok(stdout.includes(`${pod.name} Serving`), stdout);
     assert.match(stdout, /16 declared − 0 reserve = 16 connections/);
     const unknown = await poolsmith(['explain', 'nobody', '-n', namespace]);
     assert.equal(unknown.code, 1);

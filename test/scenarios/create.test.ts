@@ -45,7 +45,7 @@ describe('a PoolConfig that is created', function () {
     assert.equal(conditionOf(live, 'ConfigApplied')?.status, 'True');
     assert.equal(conditionOf(live, 'BudgetSatisfied')?.status, 'True');
     assert.equal(conditionOf(live, 'ServerReachable')?.status, 'True');
-    assert.equal(live.status?.readyReplicas, 2);
+    assert.equal(live.status.readyReplicas, 2);
   });
 
   it('runs in every PgBouncer what status says: sizes, settings, and the hash of its configuration', async () => {
@@ -53,9 +53,15 @@ describe('a PoolConfig that is created', function () {
     const said = sizesInStatus(status?.pods ?? []);
     assert.equal(Object.keys(said).length, 2);
     assert.deepEqual(await sizesInForce(namespace, POOL), said);
-    assert.equal(Object.values(said).reduce((sum, size) => sum + size, 0), status?.size);
+    assert.equal(
+      Object.values(said).reduce((sum, size) => sum + size, 0),
+      status?.size,
+    );
     assert.deepEqual(Object.values(await settingInForce(namespace, POOL, 'server_idle_timeout')), ['77', '77']);
-    assert.deepEqual((status?.pods ?? []).map((pod) => pod.configHash), [status?.configHash, status?.configHash]);
+    assert.deepEqual(
+      (status?.pods ?? []).map((pod) => pod.configHash),
+      [status?.configHash, status?.configHash],
+    );
   });
 
   it('tells the sizes with their numbers in status, events, metrics and explain', async () => {
@@ -68,17 +74,28 @@ describe('a PoolConfig that is created', function () {
     const kube = await cluster();
     const events = await kube.list(RESOURCES.Event, { namespace, fieldSelector: `regarding.name=${POOL}` });
     const notes = events.items.map(({ reason, note }) => `${reason ?? ''}: ${note ?? ''}`);
-    assert.ok(notes.some((note) => note.startsWith('SizeChanged') && note.includes(database.reason ?? '?')), notes.join('\n'));
-    assert.ok(notes.some((note) => note.startsWith('ConfigProved')), notes.join('\n'));
+    assert.ok(
+      notes.some((note) => note.startsWith('SizeChanged') && note.includes(database.reason ?? '?')),
+      notes.join('\n'),
+    );
+    assert.ok(
+      notes.some((note) => note.startsWith('ConfigProved')),
+      notes.join('\n'),
+    );
     const explained = await poolsmith(['explain', `${namespace}/${POOL}`]);
     assert.equal(explained.code, 0, explained.stderr);
-    for (const part of [database.reason, `generation ${metadata.generation}`, '× 3 workers × 4 threads', 'as declared']) {
+    for (const part of [
+      database.reason,
+      `generation ${metadata.generation}`,
+      '× 3 workers × 4 threads',
+      'as declared',
+    ]) {
       assert.ok(explained.stdout.includes(part), `explain says nothing of "${part}":\n${explained.stdout}`);
     }
     const [operator] = await operatorPods();
     const granted = async (): Promise<true | undefined> => {
       const metrics = await (await fetch(`http://${operator?.status?.podIP ?? ''}:8080/metrics`)).text();
-      const line = `poolsmith_granted_connections{namespace="${namespace}",pool="${POOL}"} ${status?.size ?? 0}`;
+      const line = `poolsmith_granted_connections{namespace="${namespace}",pool="${POOL}"} ${status.size ?? 0}`;
       return metrics.includes(line) || undefined;
     };
     await until('the metrics to tell the same', granted, 15_000, 500);
@@ -101,7 +118,9 @@ describe('a PoolConfig that is created', function () {
     await load.done(1_000);
     const tally = await load.stop();
     const { peak, samples, longestGapMs } = sampler.lap();
-    measured(`at most ${peak} backends in ${samples} samples (size ${status?.size ?? 0}, longest gap ${longestGapMs.toFixed(0)} ms)`);
+    measured(
+      `at most ${peak} backends in ${samples} samples (size ${status?.size ?? 0}, longest gap ${longestGapMs.toFixed(0)} ms)`,
+    );
     assert.equal(tally.failed, 0, JSON.stringify(tally.errors));
     assert.ok(peak <= (status?.size ?? 0));
     assert.ok(peak >= (status?.size ?? 0) - 2, 'the load did not use what was granted');
@@ -116,6 +135,9 @@ describe('a PoolConfig that is created', function () {
     measured(`${writes.length} writes of the operator in ${seconds(REST_MS)} at rest`);
     assert.deepEqual(writes, []);
     assert.equal((await readPool(namespace, POOL)).metadata.resourceVersion, metadata.resourceVersion);
-    assert.deepEqual((await poolPods(namespace, POOL)).map((pod) => pod.metadata.resourceVersion), before);
+    assert.deepEqual(
+      (await poolPods(namespace, POOL)).map((pod) => pod.metadata.resourceVersion),
+      before,
+    );
   });
 });

@@ -4,7 +4,8 @@ import { kubectl } from '../support/kubectl.ts';
 import { childrenOf, waitUntilGone } from '../support/pool-children.ts';
 import { closing, measured, POOL, seconds, Stage } from '../support/stage.ts';
 
-const KINDS = 'all,configmaps,secrets,poddisruptionbudgets,networkpolicies,poolconfigs,endpointslices,leases,serviceaccounts,roles';
+const KINDS =
+  'all,configmaps,secrets,poddisruptionbudgets,networkpolicies,poolconfigs,endpointslices,leases,serviceaccounts,roles';
 
 describe('a PoolConfig that is deleted', function () {
   this.timeout(90_000);
@@ -21,12 +22,22 @@ describe('a PoolConfig that is deleted', function () {
   /** Everything in the namespace but what Kubernetes itself writes by the way. */
   async function everything(): Promise<readonly string[]> {
     const names = await kubectl(['get', KINDS, '-n', namespace, '-o', 'name']);
-    return names.split('\n').filter((name) => name !== '').sort();
+    return names
+      .split('\n')
+      .filter((name) => name !== '')
+      .sort();
   }
 
   it('takes all of its children with it, by label and by name, and leaves the user’s Secrets as they were', async () => {
     const before = await everything();
-    const secrets = await kubectl(['get', 'secrets', '-n', namespace, '-o', 'jsonpath={.items[*].metadata.resourceVersion}']);
+    const secrets = await kubectl([
+      'get',
+      'secrets',
+      '-n',
+      namespace,
+      '-o',
+      'jsonpath={.items[*].metadata.resourceVersion}',
+    ]);
     await stage.prove(stage.pool());
     const made = await childrenOf(namespace, POOL);
     assert.ok(made.length >= 8, made.join(', '));
@@ -35,7 +46,14 @@ describe('a PoolConfig that is deleted', function () {
     await waitUntilGone(namespace, POOL);
     measured(`${made.length} children gone ${seconds(performance.now() - startedMs)} after kubectl delete`);
     assert.deepEqual(await everything(), before);
-    const after = await kubectl(['get', 'secrets', '-n', namespace, '-o', 'jsonpath={.items[*].metadata.resourceVersion}']);
+    const after = await kubectl([
+      'get',
+      'secrets',
+      '-n',
+      namespace,
+      '-o',
+      'jsonpath={.items[*].metadata.resourceVersion}',
+    ]);
     assert.equal(after, secrets);
   });
 

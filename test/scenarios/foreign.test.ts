@@ -34,7 +34,10 @@ describe('an object that bears the name of a child', function () {
         kubectlJson(['get', kind, name, '-n', namespace]);
       const before = await read();
       await applyPool(stage.pool(pool));
-      const told = await waitForCondition(namespace, pool, 'Ready', 'False', { reason: 'ConflictingName', timeoutMs: 20_000 });
+      const told = await waitForCondition(namespace, pool, 'Ready', 'False', {
+        reason: 'ConflictingName',
+        timeoutMs: 20_000,
+      });
       assert.match(conditionOf(told, 'Ready')?.message ?? '', new RegExp(`${kind} ${name}`));
       assert.ok(conditionOf(told, 'Stalled')?.status === 'True');
       await sleep(LONG_ENOUGH_MS);

@@ -1,5 +1,6 @@
 // A namespace that enforces the Pod Security level "restricted": a fleet comes up there and serves.
 import assert from 'node:assert/strict';
+import { imageOf } from '../support/cluster-images.ts';
 import { kubectl } from '../support/kubectl.ts';
 import { closing, POOL, Stage } from '../support/stage.ts';
 
@@ -14,7 +15,7 @@ describe('a namespace that enforces the restricted Pod Security level', function
   after(() => stage[Symbol.asyncDispose]());
 
   it('refuses a pod that breaks it, so that the next test shows something', async () => {
-    const args = ['run', 'root', '-n', stage.namespace, '--image=poolsmith/postgres:17', '--restart=Never'];
+    const args = ['run', 'root', '-n', stage.namespace, `--image=${imageOf('postgres')}`, '--restart=Never'];
     await assert.rejects(() => kubectl(args), /violates PodSecurity "restricted/);
   });
 
@@ -26,9 +27,20 @@ describe('a namespace that enforces the restricted Pod Security level', function
   });
 
   it('makes no object that the level would warn of', async () => {
-    const pods = await kubectl(['get', 'pods', '-n', stage.namespace, '-l', `poolsmith.dev/pool=${POOL}`, '-o', 'json']);
+    const pods = await kubectl([
+      'get',
+      'pods',
+      '-n',
+      stage.namespace,
+      '-l',
+      `poolsmith.dev/pool=${POOL}`,
+      '-o',
+      'json',
+    ]);
     const { items } = JSON.parse(pods) as {
-      items: { spec: { containers: { securityContext: Record<string, unknown> }[]; automountServiceAccountToken?: boolean } }[];
+      items: {
+        spec: { containers: { securityContext: Record<string, unknown> }[]; automountServiceAccountToken?: boolean };
+      }[];
     };
     assert.equal(items.length, 2);
     for (const { spec } of items) {

@@ -4,7 +4,14 @@ import { ANNOTATION } from '../../src/model/names.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { until } from '../cluster/processes.ts';
 import { cluster } from '../support/kubectl.ts';
-import { applyPool, conditionOf, waitForCondition, waitForPool, type LivePool, type PoolConfigBuilder } from '../support/pool.ts';
+import {
+  applyPool,
+  conditionOf,
+  waitForCondition,
+  waitForPool,
+  type LivePool,
+  type PoolConfigBuilder,
+} from '../support/pool.ts';
 import { poolPods } from '../support/pool-children.ts';
 import { closing, measured, POOL, seconds, Stage } from '../support/stage.ts';
 
@@ -56,14 +63,19 @@ describe('a rollout', function () {
       }
     })();
     try {
-      pool = pool.with({ fleet: { ...pool.build().spec.fleet, template: { metadata: { annotations: { round: '2' } } } } });
+      pool = pool.with({
+        fleet: { ...pool.build().spec.fleet, template: { metadata: { annotations: { round: '2' } } } },
+      });
       const { tookMs } = await stage.prove(pool, 90_000);
       await until('the former ReplicaSet to be removed', async () => (await replicaSets()) === 1 || undefined, 30_000);
       await load.done(100);
       const startedMs = performance.now();
-      const gone = async (): Promise<true | undefined> => (await uids()).every((uid) => !former.includes(uid)) || undefined;
+      const gone = async (): Promise<true | undefined> =>
+        (await uids()).every((uid) => !former.includes(uid)) || undefined;
       await until('the former pods to be gone', gone, 30_000);
-      measured(`2 pods rolled: Ready after ${seconds(tookMs)}, the last former pod gone ${seconds(performance.now() - startedMs)} later`);
+      measured(
+        `2 pods rolled: Ready after ${seconds(tookMs)}, the last former pod gone ${seconds(performance.now() - startedMs)} later`,
+      );
     } finally {
       watching.abort();
       await watch;

@@ -21,8 +21,14 @@ describe('two PoolConfigs on one server', function () {
     const alone = await readPool(namespace, 'first');
     assert.equal(conditionOf(alone, 'BudgetSatisfied')?.status, 'True');
     await stage.prove(stage.pool('second').withBudget(20));
-    for (const [name, other] of [['first', 'second'], ['second', 'first']] as const) {
-      const pool = await waitForCondition(namespace, name, 'BudgetSatisfied', 'False', { reason: 'ServerShared', timeoutMs: 20_000 });
+    for (const [name, other] of [
+      ['first', 'second'],
+      ['second', 'first'],
+    ] as const) {
+      const pool = await waitForCondition(namespace, name, 'BudgetSatisfied', 'False', {
+        reason: 'ServerShared',
+        timeoutMs: 20_000,
+      });
       const message = conditionOf(pool, 'BudgetSatisfied')?.message ?? '';
       assert.ok(message.includes(`${namespace}/${other}`) && message.includes('40') && message.includes('37'), message);
       assert.equal(conditionOf(pool, 'Ready')?.status, 'True', 'a fleet that serves is Ready all the same');

@@ -34,7 +34,7 @@ describe('a workload that changes', function () {
   after(() => stage[Symbol.asyncDispose]());
 
   const clientsOf = (pool: LivePool, name: string): number | undefined =>
-    pool.status?.demand?.find((demand) => demand.name?.endsWith(name))?.clients;
+    pool.status?.demand?.find((demand) => demand.name.endsWith(name))?.clients;
 
   const sizeOf = (pool: LivePool): number => pool.status?.databases?.[0]?.size ?? 0;
 
@@ -47,16 +47,18 @@ describe('a workload that changes', function () {
       conditionOf(pool, 'Reconciling') === undefined &&
       Object.values(sizesInStatus(pool.status?.pods ?? [])).reduce((sum, size) => sum + size, 0) === sizeOf(pool);
     const pool = await waitForPool(namespace, POOL, `${what} to be counted`, holds, 20_000);
-    measured(`${what}: sizes proved in every pod after ${seconds(performance.now() - startedMs)} (size ${sizeOf(pool)})`);
+    measured(
+      `${what}: sizes proved in every pod after ${seconds(performance.now() - startedMs)} (size ${sizeOf(pool)})`,
+    );
     assert.deepEqual(await sizesInForce(namespace, POOL), sizesInStatus(pool.status?.pods ?? []));
     return pool;
   }
 
   it('is counted as it is at first, and says so of one that is missing', async () => {
     const pool = await readPool(namespace, POOL);
-    const web = pool.status?.demand?.find(({ name }) => name?.endsWith('web'));
+    const web = pool.status?.demand?.find(({ name }) => name.endsWith('web'));
     assert.equal(web?.clients, ((web?.replicas ?? 0) + (web?.surge ?? 0)) * 2 * 5);
-    assert.equal(web?.replicas, 2);
+    assert.equal(web.replicas, 2);
     assert.equal(clientsOf(pool, 'reports'), 4);
     assert.equal(conditionOf(pool, 'BudgetSatisfied')?.reason, 'WorkloadMissing');
     assert.match(conditionOf(pool, 'BudgetSatisfied')?.message ?? '', /queue/);
@@ -78,7 +80,7 @@ describe('a workload that changes', function () {
     await applyIdleDeployment(namespace, 'web', 2, { WEB_CONCURRENCY: '6', RAILS_MAX_THREADS: '5' });
     const after = await counted('web', (clients) => clients >= 2 * 6 * 5, 'WEB_CONCURRENCY 2 → 6');
     assert.ok(sizeOf(after) > sizeOf(before));
-    assert.equal(after.status?.demand?.find(({ name }) => name?.endsWith('web'))?.workers, 6);
+    assert.equal(after.status?.demand?.find(({ name }) => name.endsWith('web'))?.workers, 6);
   });
 
   it('counts a StatefulSet that appears later', async () => {

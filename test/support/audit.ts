@@ -6,7 +6,7 @@ import { isOwnCluster } from './kubectl.ts';
 export type Write = Readonly<{
   verb: string;
   /** The pod whose token it was. */
-  pod: string; 
+  pod: string;
   resource: string;
   namespace: string;
   name: string;
@@ -36,7 +36,8 @@ export class AuditMark {
 
   /** From now on. @throws on a cluster whose audit log can't be read from here. */
   static async now(): Promise<AuditMark> {
-    if (!(await isOwnCluster())) throw new Error('the audit log can be read only on the cluster that make cluster-up starts');
+    if (!(await isOwnCluster()))
+      throw new Error('the audit log can be read only on the cluster that make cluster-up starts');
     const file = layoutOf(clusterName()).auditLog;
     return new AuditMark(file, statSync(file).size);
   }
@@ -44,11 +45,16 @@ export class AuditMark {
   /** Finished writes since the mark. @throws when the log was rotated meanwhile: nothing could be said then. */
   writes(user: string): readonly Write[] {
     return this.#events()
-      .filter((event) => event.stage === 'ResponseComplete' && event.user.username === user && WRITING.includes(event.verb))
+      .filter(
+        (event) => event.stage === 'ResponseComplete' && event.user.username === user && WRITING.includes(event.verb),
+      )
       .map(({ verb, user: { username, extra }, objectRef = {}, responseStatus }) => ({
         verb,
         pod: extra?.['authentication.kubernetes.io/pod-name']?.[0] ?? '',
-        resource: [objectRef.resource ?? '', ...(objectRef.subresource === undefined ? [] : [objectRef.subresource])].join('/'),
+        resource: [
+          objectRef.resource ?? '',
+          ...(objectRef.subresource === undefined ? [] : [objectRef.subresource]),
+        ].join('/'),
         namespace: objectRef.namespace ?? '',
         name: objectRef.name ?? '',
         user: username,

@@ -58,10 +58,7 @@ export async function operatorPods(): Promise<readonly Pod[]> {
 }
 
 /** Runs the operator's command line in a container of its own image, as `kubectl exec deploy/poolsmith -- poolsmith …` does. */
-export async function poolsmith(
-  args: readonly string[],
-  input?: string,
-): ReturnType<typeof tryKubectl> {
+export async function poolsmith(args: readonly string[], input?: string): ReturnType<typeof tryKubectl> {
   const exec = ['exec', '-i', '-n', OPERATOR_NAMESPACE, `deploy/${OPERATOR}`, '--', 'poolsmith', ...args];
   return await tryKubectl(exec, input);
 }
@@ -93,5 +90,7 @@ if (import.meta.filename === process.argv[1]) {
   });
   await installOperator();
   await closeCluster();
-  console.log(`operator ${imageOf('operator')} runs in ${OPERATOR_NAMESPACE}${loaded.includes('operator') ? ', new' : ''}`);
+  console.log(
+    `operator ${imageOf('operator')} runs in ${OPERATOR_NAMESPACE}${loaded.includes('operator') ? ', new' : ''}`,
+  );
 }

@@ -9,7 +9,11 @@ import { poolPods } from './pool-children.ts';
 type Row = Readonly<Record<string, unknown>>;
 
 /** Runs a SHOW command on every pod that runs and is not on its way out; answers its rows by pod. */
-export async function show(namespace: string, pool: string, what: string): Promise<Readonly<Record<string, readonly Row[]>>> {
+export async function show(
+  namespace: string,
+  pool: string,
+  what: string,
+): Promise<Readonly<Record<string, readonly Row[]>>> {
   const secret = await (await cluster()).get(RESOURCES.Secret, namespace, childNames(pool).operatorSecret);
   const password = Buffer.from(secret.data?.['admin-password'] ?? '', 'base64').toString('utf8');
   const pods = (await poolPods(namespace, pool)).filter(
@@ -33,9 +37,14 @@ export async function show(namespace: string, pool: string, what: string): Promi
 }
 
 /** The value of one setting in every pod. */
-export async function settingInForce(namespace: string, pool: string, key: string): Promise<Readonly<Record<string, string>>> {
+export async function settingInForce(
+  namespace: string,
+  pool: string,
+  key: string,
+): Promise<Readonly<Record<string, string>>> {
   const config = await show(namespace, pool, 'CONFIG');
-  const value = (rows: readonly Row[]): string => String(rows.find((row) => row['key'] === key)?.['value'] ?? '');
+  const value = (rows: readonly Row[]): string =>
+    String((rows.find((row) => row['key'] === key) ?? { value: '' })['value']);
   return Object.fromEntries(Object.entries(config).map(([pod, rows]) => [pod, value(rows)]));
 }
 
@@ -53,9 +62,14 @@ export async function sizesInForce(namespace: string, pool: string): Promise<Rea
 
 /** The sizes as status tells them, in the form of `sizesInForce`. */
 export function sizesInStatus(
-  pods: readonly { readonly name?: string; readonly sizes?: readonly { readonly database?: string; readonly size?: number }[] }[],
+  pods: readonly {
+    readonly name?: string;
+    readonly sizes?: readonly { readonly database?: string; readonly size?: number }[];
+  }[],
 ): Readonly<Record<string, number>> {
   return Object.fromEntries(
-    pods.flatMap(({ name, sizes = [] }) => sizes.map(({ database, size }) => [`${name ?? ''}/${database ?? ''}`, size ?? 0])),
+    pods.flatMap(({ name, sizes = [] }) =>
+      sizes.map(({ database, size }) => [`${name ?? ''}/${database ?? ''}`, size ?? 0]),
+    ),
   );
 }

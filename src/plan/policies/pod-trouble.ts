@@ -1,5 +1,6 @@
 // Why a pod does not come up, in the words of what Kubernetes and PgBouncer say about it.
 import type { Finding } from '../../model/finding.ts';
+import { parseIso } from '../../model/iso-time.ts';
 import type { Observation } from '../../model/observation.ts';
 import { isCrashLooping } from '../children.ts';
 import type { PodState } from '../pod-state.ts';
@@ -62,8 +63,8 @@ function schedulingTrouble({ pod }: PodState): Trouble | undefined {
   };
 }
 
-function readinessTrouble(state: PodState, { nowMs }: Observation): Trouble | undefined {
-  const { pod, unproved } = state;
+function readinessTrouble(state: PodState, { nowMs, pool }: Observation): Trouble | undefined {
+  const { pod, unproved, reading } = state;
   const { startedAtMs = 0, lastTerminatedAtMs = 0 } = pod.container;
   const ageMs = nowMs - Math.max(pod.createdAtMs, startedAtMs, lastTerminatedAtMs);
   if (!pod.ready && ageMs > SLOW_START_MS) {
@@ -71,6 +72,15 @@ function readinessTrouble(state: PodState, { nowMs }: Observation): Trouble | un
     return {
       reason: 'PodNotReady',
       message: `${pod.name} is not ready after ${Math.floor(SLOW_START_MS / 1000)} s${waiting}. Look at its events and log.`,
+    };
+  }
+  // A process that hangs still has its connections accepted by the kernel, so that Kubernetes goes on calling the pod ready.
+  const ready = pool.status?.conditions?.find((condition) => condition.type === 'Ready');
+  const unreadyMs = ready?.status === 'False' ? nowMs - parseIso(ready.lastTransitionTime) : 0;
+  if (reading?.ok === false && pod.grant !== undefined && unreadyMs > SLOW_PROOF_MS) {
+    return {
+      reason: 'PodNotReady',
+      message: `The admin console of ${pod.name} does not answer (${reading.fault}). Look at its events and log.`,
     };
   }
   if (unproved?.kind === 'refused' && nowMs - (pod.grant?.atMs ?? nowMs) > 3_000) {

@@ -4,7 +4,7 @@ import { RESOURCES } from '../../../src/kube/resources.ts';
 import { ADMIN_USER } from '../../../src/model/reserved-names.ts';
 import { applyObjects, cluster, kubectl, tryKubectl } from '../../support/kubectl.ts';
 import { applyBasicAuth, applyPool, conditionOf, readPool } from '../../support/pool.ts';
-import { childrenOf, poolPods } from '../../support/pool-children.ts';
+import { childrenOf, podIdentities, poolPods } from '../../support/pool-children.ts';
 import { APP, MONITOR, POOL, Stage } from '../../support/stage.ts';
 import { assertNaming, Fleet, tells, type Told } from './fleet.ts';
 
@@ -32,26 +32,12 @@ describe('a running fleet whose Secrets can not be used', function () {
   const restorePool = (): Promise<unknown> => applyPool(fleet.pool);
   const remove = async (name: string): Promise<unknown> => (await cluster()).delete(RESOURCES.Secret, namespace, name);
 
-  it('goes on when a user is added whose Secret does not exist, and takes him up as soon as it does', async () => {
+  it('goes on when a user is added whose Secret does not exist', async () => {
     await fleet.meets({
       bad: () => applyPool(fleet.pool.withUsers(SECRET, 'reporter')),
       tells: blocked('SecretMissing'),
       naming: ['spec.auth.users[1].secretRef', 'Secret reporter', 'does not exist', /Create it/],
       fleet: 'blocked',
-      meanwhile: async () => {
-        await applyBasicAuth(namespace, 'reporter', SECOND.name, SECOND.password);
-        await fleet.whole();
-        const client = await stage.client(SECOND);
-        await client.query('SELECT 1');
-        await client.end();
-        await remove('reporter');
-        await tells(namespace, POOL, blocked('SecretMissing'));
-        // Whose Secret is gone keeps his access until the spec leaves him out: nothing of the fleet moves.
-        const again = await stage.client(SECOND);
-        await again.end();
-        await restorePool();
-        await fleet.whole();
-      },
       correct: restorePool,
     });
   });
@@ -148,6 +134,29 @@ describe('a running fleet whose Secrets can not be used', function () {
     assert.match(stderr, /replica|poolr/);
     const after = await readPool(namespace, POOL);
     assert.equal(after.metadata.generation, before.metadata.generation);
+  });
+
+  it('takes an added user up as soon as his Secret exists, and keeps him when it is deleted again', async () => {
+    const pods = await podIdentities(namespace, POOL);
+    const mark = fleet.load.mark();
+    const letIn = async (): Promise<void> => {
+      const client = await stage.client(SECOND);
+      await client.query('SELECT 1');
+      await client.end();
+    };
+    await applyPool(fleet.pool.withUsers(SECRET, 'reporter'));
+    await tells(namespace, POOL, blocked('SecretMissing'));
+    await applyBasicAuth(namespace, 'reporter', SECOND.name, SECOND.password);
+    await fleet.whole();
+    await letIn();
+    await remove('reporter');
+    await tells(namespace, POOL, blocked('SecretMissing'));
+    // He goes by being left out of the spec: until then nothing of the fleet moves.
+    await letIn();
+    await restorePool();
+    await fleet.whole();
+    assert.deepEqual(await podIdentities(namespace, POOL), pods);
+    assert.equal(fleet.load.since(mark).failed, 0, JSON.stringify(fleet.load.tally.errors));
   });
 
   it('has let no password out', async () => {

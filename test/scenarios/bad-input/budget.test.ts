@@ -98,7 +98,10 @@ describe('a running fleet whose budget can not be had', function () {
       meanwhile: async () => {
         const { status } = await readPool(namespace, fleet.name);
         const clients = (status?.demand ?? []).map((workload) => [workload.name, workload.clients]);
-        assert.deepEqual(clients, [['cron', 8], ['Deployment/wbe', 0]]);
+        assert.deepEqual(clients, [
+          ['cron', 8],
+          ['Deployment/wbe', 0],
+        ]);
         await applyIdleDeployment(namespace, 'wbe', 2);
         const live = await fleet.whole();
         const found = live.status?.demand?.find((workload) => workload.name === 'Deployment/wbe');
@@ -121,8 +124,22 @@ describe('a running fleet whose budget can not be had', function () {
     });
   });
 
+  it('is not built while its budget is too small, says so, and is built by itself when it is raised', async () => {
+    const pool = stage.pool('poor');
+    await applyPool(pool.withBudget(3));
+    const live = await tells(namespace, 'poor', { type: 'Ready', status: 'False', reason: 'BudgetTooSmall' });
+    assertNaming(live, { tells: unsatisfied('BudgetTooSmall'), naming: ['spec.budget', /\b3\b/, /\b4\b/] });
+    assert.equal(conditionOf(live, 'Stalled')?.reason, 'BudgetTooSmall');
+    assert.deepEqual(await poolPods(namespace, 'poor'), []);
+    await applyPool(pool.withBudget(6));
+    await tells(namespace, 'poor', { type: 'Ready', status: 'True', reason: 'Proved' });
+  });
+
   it('is not built on a percentage while the server can not be read, and is Ready by itself when it can', async () => {
-    const pool = stage.pool('share').withMonitor('late-monitor').with({ budget: { percent: 20 } });
+    const pool = stage
+      .pool('share')
+      .withMonitor('late-monitor')
+      .with({ budget: { percent: 20 } });
     await applyBasicAuth(namespace, 'late-monitor', MONITOR.name, WRONG);
     await applyPool(pool);
     const live = await tells(namespace, 'share', { type: 'Ready', status: 'False', reason: 'PercentNeedsMonitor' });

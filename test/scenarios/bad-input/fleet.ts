@@ -105,8 +105,10 @@ export class Fleet implements AsyncDisposable {
 
   /** Pods that a halted rollout added are no harm; the former ones must all be there. */
   private unharmed(now: FleetState, before: FleetState): FleetState {
-    const known = (part: Readonly<Record<string, string>>, of: Readonly<Record<string, string>>): Record<string, string> =>
-      Object.fromEntries(Object.entries(part).filter(([pod]) => pod in of));
+    const known = (
+      part: Readonly<Record<string, string>>,
+      of: Readonly<Record<string, string>>,
+    ): Record<string, string> => Object.fromEntries(Object.entries(part).filter(([pod]) => pod in of));
     return {
       identities: known(now.identities, before.identities),
       live: known(now.live, before.live),
@@ -151,7 +153,8 @@ export class Fleet implements AsyncDisposable {
   /** The texts must not be in anything that was told. */
   async keptSecret(texts: readonly string[]): Promise<void> {
     const told = await this.everythingTold();
-    for (const text of texts) assert.ok(!told.includes(JSON.stringify(text).slice(1, -1)), `somebody told ${JSON.stringify(text)}`);
+    for (const text of texts)
+      assert.ok(!told.includes(JSON.stringify(text).slice(1, -1)), `somebody told ${JSON.stringify(text)}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -231,8 +234,7 @@ function isWhole(live: LivePool): boolean {
 
 function isRunning({ metadata, status }: Pod): boolean {
   return (
-    metadata.deletionTimestamp === undefined &&
-    status?.containerStatuses?.some((container) => container.ready) === true
+    metadata.deletionTimestamp === undefined && status?.containerStatuses?.some((container) => container.ready) === true
   );
 }
 

@@ -32,7 +32,9 @@ describe('a running fleet whose new pods can not come up', function () {
 
   const restorePool = (): Promise<unknown> => applyPool(fleet.pool);
   const eventsOf = async (reason: string): Promise<readonly string[]> => {
-    const { items } = await (await cluster()).list(RESOURCES.Event, {
+    const { items } = await (
+      await cluster()
+    ).list(RESOURCES.Event, {
       namespace,
       fieldSelector: `regarding.name=${fleet.name},reason=${reason}`,
     });
@@ -58,7 +60,9 @@ describe('a running fleet whose new pods can not come up', function () {
     await fleet.meets({
       bad: () =>
         applyPool(
-          fleet.pool.with({ fleet: { ...fleet.pool.build().spec.fleet, template: { nodeSelector: { disk: 'imaginary' } } } }),
+          fleet.pool.with({
+            fleet: { ...fleet.pool.build().spec.fleet, template: { nodeSelector: { disk: 'imaginary' } } },
+          }),
         ),
       tells: notReady('PodUnschedulable'),
       naming: ['finds no node', /affinity\/selector/, 'nodeSelector', 'spec.fleet.template'],
@@ -83,11 +87,20 @@ describe('a running fleet whose new pods can not come up', function () {
     const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { namespace, name: 'few-pods' } };
     await applyObjects([{ ...quota, spec: { hard: { pods: '3' } } }]);
     const used = async (): Promise<true | undefined> => {
-      const stored = await kubectl(['get', 'resourcequota', '-n', namespace, 'few-pods', '-o', 'jsonpath={.status.used.pods}']);
+      const stored = await kubectl([
+        'get',
+        'resourcequota',
+        '-n',
+        namespace,
+        'few-pods',
+        '-o',
+        'jsonpath={.status.used.pods}',
+      ]);
       return stored === '3' || undefined;
     };
     await until('the quota to be counted', used, 20_000, 100);
-    const release = (): Promise<unknown> => kubectl(['delete', 'resourcequota', '-n', namespace, 'few-pods', '--ignore-not-found']);
+    const release = (): Promise<unknown> =>
+      kubectl(['delete', 'resourcequota', '-n', namespace, 'few-pods', '--ignore-not-found']);
     await fleet.meets({
       bad: () => applyPool(fleet.pool.withReplicas(3)),
       tells: notReady('PodCreationFailed'),
@@ -149,7 +162,7 @@ describe('a running fleet whose new pods can not come up', function () {
     await signalContainer(namespace, pod.metadata.name, CONTAINER, 'SIGSTOP');
     try {
       const live = await tells(namespace, fleet.name, notReady('PodNotReady'));
-      const naming = [`${pod.metadata.name} is not ready`, 'events and log'];
+      const naming = [`admin console of ${pod.metadata.name} does not answer`, 'events and log'];
       assertNaming(live, { tells: notReady('PodNotReady'), naming });
     } finally {
       await signalContainer(namespace, pod.metadata.name, CONTAINER, 'SIGCONT');

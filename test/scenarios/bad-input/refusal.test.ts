@@ -51,7 +51,10 @@ describe('a configuration that PgBouncer refuses', function () {
   const grants = async (): Promise<Readonly<Record<string, string>>> =>
     Object.fromEntries(
       (await poolPods(namespace, fleet.name)).map(({ metadata }) => {
-        const { atMs, model } = JSON.parse(metadata.annotations?.[ANNOTATION.grant] ?? '{}') as { atMs: number; model: string };
+        const { atMs, model } = JSON.parse(metadata.annotations?.[ANNOTATION.grant] ?? '{}') as {
+          atMs: number;
+          model: string;
+        };
         return [metadata.name, `${model} at ${atMs}`];
       }),
     );
@@ -61,7 +64,12 @@ describe('a configuration that PgBouncer refuses', function () {
     await fleet.meets({
       bad: () => putCa(`${authority.certificate}${TORN_LIST}`),
       tells: { type: 'ConfigApplied', status: 'False', reason: 'ConfigRefused' },
-      naming: ['server login', /through orders-pooler-\S+ /, 'Check spec.server and the Secrets', 'last proved configuration'],
+      naming: [
+        'server login',
+        /through orders-pooler-\S+ /,
+        'Check spec.server and the Secrets',
+        'last proved configuration',
+      ],
       fleet: 'blocked',
       meanwhile: async (live) => {
         const now = await grants();

@@ -188,7 +188,8 @@ describe('a fleet whose server certificate can not be verified', function () {
     assert.deepEqual(await podIdentities(namespace, 'doubtful'), pods);
     const modes = Object.values(await settingInForce(namespace, 'doubtful', 'server_tls_sslmode'));
     assert.deepEqual(modes, ['verify-full', 'verify-full']);
-    for (const pod of await poolPods(namespace, 'doubtful')) assert.ok(pod.metadata.annotations?.[ANNOTATION.live] !== undefined);
+    for (const pod of await poolPods(namespace, 'doubtful'))
+      assert.ok(pod.metadata.annotations?.[ANNOTATION.live] !== undefined);
   });
 
   it('has let no password out', async () => {
