@@ -4,6 +4,7 @@ import { canonicalJson } from '../model/canonical.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { isApiError } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { resourceOf, type LiveObject } from '../kube/resources.ts';
 import { consoleKey } from '../pgbouncer/consoles.ts';
@@ -89,13 +90,18 @@ export class Reconciler {
     if (canonicalJson(pool.status ?? {}) === canonicalJson(plan.status)) return;
     const { name, namespace } = pool.metadata;
     const object = { apiVersion: API_VERSION, kind: 'PoolConfig', metadata: { name, namespace }, status: plan.status };
-    const written = await this.#options.client.apply(object, {
-      fieldManager: STATUS_FIELD_MANAGER,
-      force: true,
-      subresource: 'status',
-      signal,
-    });
-    this.#options.world.pools.upsert(written as unknown as LivePool);
+    try {
+      const written = await this.#options.client.apply(object, {
+        fieldManager: STATUS_FIELD_MANAGER,
+        force: true,
+        subresource: 'status',
+        signal,
+      });
+      this.#options.world.pools.upsert(written as unknown as LivePool);
+    } catch (error) {
+      // Deleted since this turn began: the watch is about to say so, and nobody is left to read a status.
+      if (!isApiError(error, 'notFound')) throw error;
+    }
   }
 
   async #recheckForeign(key: string, pool: LivePool, signal: AbortSignal): Promise<void> {

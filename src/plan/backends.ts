@@ -1,6 +1,8 @@
 // PostgreSQL's own view of our pods, and when it is no view: behind address translation every pod would look idle.
+import { serverPort } from '../api/poolconfig.ts';
 import type { Observation } from '../model/observation.ts';
 import type { BackendGroup } from '../model/server-view.ts';
+import { readProvedRecord } from './proved-record.ts';
 
 /**
  * The backends that PostgreSQL shows; undefined when they can't be told apart by pod: no monitor role, one that does not see others' rows,
@@ -8,12 +10,20 @@ import type { BackendGroup } from '../model/server-view.ts';
  */
 export function seenBackends(observation: Observation): readonly BackendGroup[] | undefined {
   const { server } = observation;
-  if (server?.reachable !== true || !server.seesOthers) return undefined;
+  if (server?.reachable !== true || !server.seesOthers || isOfAnotherServer(observation)) return undefined;
   const addresses = new Set(observation.pods.map((pod) => pod.ip));
   const shown = server.backends.some(
     (group) => group.clientAddress !== undefined && addresses.has(group.clientAddress),
   );
   return shown || heldByPoolers(observation) === 0 ? server.backends : undefined;
+}
+
+/** While a new address is declared and not proved yet, the monitor looks there, and the pods still use the former server. */
+function isOfAnotherServer(observation: Observation): boolean {
+  const [database] = readProvedRecord(observation)?.model.databases ?? [];
+  if (database === undefined) return false;
+  const { pool } = observation;
+  return database.host !== pool.spec.server.host || database.port !== serverPort(pool);
 }
 
 /** Connections from one address, whatever role and database they are for. */

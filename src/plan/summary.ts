@@ -1,7 +1,7 @@
 // The status a user reads: conditions from findings and pod states, the sizes with their reasons, and every pod. `Ready` is decided here alone.
 import type { Condition, PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import { setCondition, type ConditionUpdate, type Reason } from '../api/conditions.ts';
-import { LABEL } from '../model/names.ts';
+import { LABEL, PLACE } from '../model/names.ts';
 import { isoTime, parseIso } from '../model/iso-time.ts';
 import type { Finding, FindingCondition } from '../model/finding.ts';
 import type { Observation } from '../model/observation.ts';
@@ -30,6 +30,9 @@ export type SummaryInput = {
   /** Something is under way: an action of this plan, or one that an earlier plan waits for. */
   readonly busy: boolean;
 };
+
+/** A new size takes well under a second; what takes longer than this is not as it should be. */
+const RESIZE_LIMIT_MS = 10_000;
 
 /** A condition without its generation, which is the same for all. */
 type Verdict = Omit<ConditionUpdate, 'observedGeneration'>;
@@ -119,8 +122,28 @@ function servingProved(input: SummaryInput): readonly PodState[] {
     (state) =>
       state.phase === 'Serving' &&
       state.pod.template === input.template &&
-      state.provedModel !== undefined &&
-      state.provedModel === input.targetHash,
+      input.targetHash !== undefined &&
+      (state.provedModel === input.targetHash || isOnlyResized(state, input)),
+  );
+}
+
+/**
+ * True for a pod that was proved to run this configuration and is being told new sizes alone: whichever of the two files it has loaded, it
+ * runs this generation. So a workload that scales does not make `Ready` flicker.
+ */
+function isOnlyResized({ pod, reading, unproved }: PodState, { observation, targetHash }: SummaryInput): boolean {
+  const former = observation.pool.status;
+  const wasReady = former?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True');
+  return (
+    unproved?.kind === 'notLoaded' &&
+    pod.grant !== undefined &&
+    pod.grant.model === targetHash &&
+    wasReady === true &&
+    former?.configHash === targetHash &&
+    former?.pods?.find((entry) => entry.uid === pod.uid)?.state === 'Serving' &&
+    reading?.ok === true &&
+    reading.view.config.get('conffile') === PLACE.liveFile &&
+    observation.nowMs - pod.grant.atMs < RESIZE_LIMIT_MS
   );
 }
 
@@ -202,7 +225,7 @@ function underWay({ states, template, replicas }: SummaryInput): Pick<Verdict, '
   if (staying.length !== replicas && staying.length > 0) {
     return { reason: 'Scaling', message: `${staying.length} pods exist, ${replicas} are wanted.` };
   }
-  if (staying.some((state) => state.pod.grant?.unsettled !== undefined)) {
+  if (staying.some((state) => state.pod.grant?.unsettled !== undefined || state.unproved?.kind === 'notLoaded')) {
     return { reason: 'Resizing', message: 'Shares shrink and are verified before others grow.' };
   }
   return { reason: 'Progressing', message: 'The fleet is on its way to what is declared.' };

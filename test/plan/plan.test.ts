@@ -88,6 +88,22 @@ describe('planning', () => {
     assert.ok(fleet.nowMs - startedMs < 5_000, 'only the next look at rest found the sizes wrong');
   });
 
+  it('stays Ready while only sizes move, and says that it is resizing', () => {
+    const fleet = new PaperFleet();
+    fleet.settle();
+    fleet.workloads.set('Deployment/web', workload(6));
+    const told = new Set<string>();
+    for (let turn = 0; turn < 100; turn += 1) {
+      const plan = fleet.turn();
+      assert.equal(ready(fleet)?.status, 'True', JSON.stringify(ready(fleet)));
+      for (const condition of plan.status.conditions ?? [])
+        if (condition.type === 'Reconciling') told.add(condition.reason);
+      if (plan.actions.length === 0 && plan.requeueAfterMs === undefined) break;
+    }
+    assert.deepEqual(sizes(fleet), [10, 9]);
+    assert.ok(told.has('Resizing'));
+  });
+
   it('gives a changed parameter to one pod first, and to the others only when that one is proved', () => {
     const fleet = new PaperFleet();
     fleet.settle();

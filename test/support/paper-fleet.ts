@@ -2,7 +2,7 @@
 import type { PoolConfig, PoolConfigSpec } from '../../src/api/poolconfig.gen.ts';
 import { decodeDrainMark, decodeGrant } from '../../src/model/grant.ts';
 import type { KubeObject } from '../../src/model/kube-object.ts';
-import { ANNOTATION, LABEL } from '../../src/model/names.ts';
+import { ANNOTATION, LABEL, PLACE } from '../../src/model/names.ts';
 import type {
   Observation,
   PodFacts,
@@ -21,6 +21,8 @@ type PaperPod = {
   facts: PodFacts;
   /** The text that PgBouncer loaded last; boot.ini when the container started. */
   loaded: string;
+  /** It runs boot.ini: it has just started, or fell back after a refusal. */
+  onBoot: boolean;
   refusal: { ini: string; message: string } | undefined;
   clients: number;
   busy: number;
@@ -150,6 +152,7 @@ export class PaperFleet {
       };
       pod.facts = { ...pod.facts, ip: `10.0.0.${this.#serial}`, ready: true, container };
       pod.loaded = this.#bootText();
+      pod.onBoot = true;
     }
   }
 
@@ -236,6 +239,7 @@ export class PaperFleet {
     if (pod?.facts.live === undefined) return;
     const message = this.refuses(pod.facts.live);
     pod.refusal = message === undefined ? undefined : { ini: pod.facts.grant?.ini ?? '', message };
+    pod.onBoot = message !== undefined;
     pod.loaded = message === undefined ? pod.facts.live : this.#bootText();
   }
 
@@ -250,18 +254,19 @@ export class PaperFleet {
       for (let missing = set.replicas - mine.length; missing > 0; missing -= 1) {
         this.#serial += 1;
         const facts = newPod(`${name}-${this.#serial}`, set.template, this.nowMs);
-        this.#pods.set(facts.name, { facts, loaded: '', refusal: undefined, clients: 0, busy: 0 });
+        this.#pods.set(facts.name, { facts, loaded: '', onBoot: true, refusal: undefined, clients: 0, busy: 0 });
       }
       this.#sets.set(name, { ...set, observedReplicas: set.replicas });
     }
   }
 }
 
-function reading({ loaded, clients, busy, refusal }: PaperPod): PoolerReading {
+function reading({ loaded, onBoot, clients, busy, refusal }: PaperPod): PoolerReading {
   const databases = databasesIn(loaded);
   const config = new Map([...SETTINGS.values()].map((setting) => [setting.name, setting.default ?? '']));
   for (const [, name, text] of loaded.slice(loaded.indexOf('[pgbouncer]')).matchAll(/^([a-z0-9_]+) = ?(.*)$/gm))
     config.set(name ?? '', text ?? '');
+  config.set('conffile', onBoot ? PLACE.bootFile : PLACE.liveFile);
   const pools = databases.map((row): PoolRow => ({
     database: row.name,
     user: 'orders_app',
