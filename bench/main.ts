@@ -1,5 +1,5 @@
-// Measures the figures of the README on a real cluster: `node bench/main.ts [--quick] [--only NAME]...`; the results go into build/bench.json.
-import { mkdirSync, writeFileSync } from 'node:fs';
+// Measures the figures of the README on a real cluster: `node bench/main.ts [--quick] [--only NAME]...`; the figures go into build/bench.json.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -34,7 +34,7 @@ const REST_SECONDS = { full: 180, quick: 20 };
 const FILE = join(import.meta.dirname, '../build/bench.json');
 
 /** One measurement's figures, or why there are none; load averages of one minute before and after it. */
-type Row = Readonly<{ result?: Result; error?: string; loadBefore: number; loadAfter: number }>;
+type Row = Readonly<{ at: string; result?: Result; error?: string; loadBefore: number; loadAfter: number }>;
 
 async function main(): Promise<number> {
   const options = { quick: { type: 'boolean' }, only: { type: 'string', multiple: true }, help: { type: 'boolean' } };
@@ -72,6 +72,7 @@ async function installed(): Promise<void> {
 }
 
 async function measure({ name, what, rounds, run }: Measurement, stage: Stage, quick: boolean): Promise<Row> {
+  const at = new Date().toISOString();
   const loadBefore = loadAverage();
   report(`${name}: ${what} (load average ${loadBefore})`);
   try {
@@ -82,27 +83,30 @@ async function measure({ name, what, rounds, run }: Measurement, stage: Stage, q
       restSeconds: quick ? REST_SECONDS.quick : REST_SECONDS.full,
     });
     report(`${name}: ${JSON.stringify(result)}`);
-    return { result, loadBefore, loadAfter: loadAverage() };
+    return { at, result, loadBefore, loadAfter: loadAverage() };
   } catch (error) {
     report(`${name} FAILED: ${(error as Error).stack ?? String(error)}`);
-    return { error: (error as Error).message, loadBefore, loadAfter: loadAverage() };
+    return { at, error: (error as Error).message, loadBefore, loadAfter: loadAverage() };
   }
 }
 
+/** What was measured now takes the place of what the file says of it; other measurements stay, each with the time of its own. */
 async function write(rows: ReadonlyMap<string, Row>, quick: boolean): Promise<void> {
   const version = await kubectlJson<{ serverVersion: { gitVersion: string } }>(['version']);
   const about = {
-    at: new Date().toISOString(),
     quick,
     kubernetes: version.serverVersion.gitVersion,
     processors: availableParallelism(),
   };
   const measured = [...rows].map(([name, { result, error, ...load }]) => {
     const targets = result === undefined ? [] : judge(name, result).map(({ text }) => text);
-    return [name, { ...result, ...(error === undefined ? {} : { error }), ...load, targets }] as const;
+    return [name, { ...about, ...result, ...(error === undefined ? {} : { error }), ...load, targets }] as const;
   });
+  const former = existsSync(FILE) ? (JSON.parse(readFileSync(FILE, 'utf8')) as Record<string, unknown>) : {};
+  const all = { ...former, ...Object.fromEntries(measured) };
+  const known = Object.fromEntries(MEASUREMENTS.flatMap(({ name }) => (name in all ? [[name, all[name]]] : [])));
   mkdirSync(join(FILE, '..'), { recursive: true });
-  writeFileSync(FILE, `${JSON.stringify({ ...about, ...Object.fromEntries(measured) }, undefined, 2)}\n`);
+  writeFileSync(FILE, `${JSON.stringify(known, undefined, 2)}\n`);
 }
 
 function table(chosen: readonly Measurement[], rows: ReadonlyMap<string, Row>): string {

@@ -11,7 +11,6 @@ type Tier = {
   readonly files: string;
   /** `shared`: the cluster of KUBECONFIG or the project's own; `own`: brings its own up and down, needs what that needs. */
   readonly cluster?: 'shared' | 'own';
-  readonly needsOperator?: true;
   /** Files run side by side; each keeps to its own namespaces. */
   readonly jobs?: number;
 };
@@ -37,8 +36,8 @@ const TIERS: readonly Tier[] = [
   },
   {
     name: 'kube',
-    what: 'the Kubernetes adapter, on a real API server',
-    files: 'test/cluster-tier/**/*.test.ts',
+    what: 'the Kubernetes adapter, and what the scenarios are made of, on a real API server',
+    files: 'test/{cluster-tier,support}/**/*.test.ts',
     cluster: 'shared',
   },
   {
@@ -46,7 +45,6 @@ const TIERS: readonly Tier[] = [
     what: 'the operator end to end',
     files: 'test/scenarios/**/*.test.ts',
     cluster: 'shared',
-    needsOperator: true,
     jobs: 3,
   },
   {
@@ -54,7 +52,12 @@ const TIERS: readonly Tier[] = [
     what: 'the operator killed, the API server restarted, the installation changed',
     files: 'test/disruptions/**/*.test.ts',
     cluster: 'shared',
-    needsOperator: true,
+  },
+  {
+    name: 'install',
+    what: 'the chart installed, upgraded and uninstalled, on a cluster of its own',
+    files: 'test/chart/*.cluster.ts',
+    cluster: 'own',
   },
   {
     name: 'cluster',
@@ -120,7 +123,8 @@ async function runTier(tier: Tier): Promise<Tally> {
   if (tier.cluster === undefined) return runMocha(tier, files, {});
   shared ??= await prepareCluster();
   if (shared.kind === 'unavailable') return skip(shared.why);
-  if (tier.needsOperator === true && !installed) {
+  // Before any tier that applies the CRD by hand: helm takes over no object that it did not make.
+  if (!installed) {
     const result = spawnSync(process.execPath, ['test/support/install.ts'], {
       stdio: 'inherit',
       env: { ...process.env, ...shared.env },

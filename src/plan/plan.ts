@@ -266,8 +266,11 @@ function waitsMs(
       continue;
     }
     const { unproved, pod } = state;
-    if (pod.grant !== undefined && isSizedOtherwise(pod.grant.sizes, targets.perPod.get(pod.uid)))
-      waits.push(Math.max(80, pod.grant.atMs + CHANGE_INTERVAL_MS - observation.nowMs));
+    if (pod.grant !== undefined && isSizedOtherwise(pod.grant.sizes, targets.perPod.get(pod.uid))) {
+      const restMs = pod.grant.atMs + CHANGE_INTERVAL_MS - observation.nowMs;
+      // Later than that it waits for others to give room, which nothing here can hasten.
+      waits.push(restMs > 0 ? Math.max(80, restMs) : 1_000);
+    }
     if (unproved === undefined) continue;
     if (unproved.kind === 'unreachable' || unproved.kind === 'noGrant') waits.push(pod.container.running ? 150 : 1_000);
     else waits.push(unproved.kind === 'server' ? 1_000 : 80);
