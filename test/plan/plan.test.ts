@@ -336,5 +336,5 @@ describe('planning', () => {
       ),
       { numRuns: Number(process.env['RUNS'] ?? 25) },
     );
-  }).timeout(60_000);
+  }).timeout(60_000 + 500 * Number(process.env['RUNS'] ?? 0));
 });

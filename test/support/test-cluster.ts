@@ -13,7 +13,7 @@ export type PreparedCluster =
  */
 export async function prepareCluster(): Promise<PreparedCluster> {
   const own = process.env['KUBECONFIG'];
-  if (own !== undefined && own !== '') {
+  if (own !== undefined && own !== '' && own !== output(process.execPath, ['test/cluster/main.ts', 'kubeconfig'])) {
     const repository = process.env['IMAGE_REPO'];
     const loader = process.env['IMAGE_LOADER'];
     if (repository === undefined && loader === undefined) {
