@@ -268,6 +268,16 @@ describe('planning', () => {
     assert.deepEqual(sizes(fleet), [5, 4]);
   });
 
+  it('makes credentials again that got lost, and leaves the pods as they are meanwhile', () => {
+    const fleet = new PaperFleet();
+    fleet.settle();
+    const plan = planPool({ ...fleet.observe(), credentials: undefined, poolers: new Map() });
+    assert.deepEqual(
+      plan.actions.map((action) => action.kind),
+      ['createCredentials'],
+    );
+  });
+
   it('says that a budget is too small and keeps the last sizes', () => {
     const fleet = new PaperFleet();
     fleet.settle();
