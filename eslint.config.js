@@ -10,8 +10,23 @@ const noKube = [
   { name: 'undici', message: 'Only src/kube talks to the Kubernetes API.' },
 ];
 const noIo = {
-  group: ['node:*', '!node:crypto', '!node:assert', '!node:assert/strict', 'pg', 'undici', 'winston', 'prom-client', '@kubernetes/*',
-    '**/kube/**', '**/pgbouncer/**', '**/postgres/**', '**/runtime/**', '**/controller/**', '**/telemetry/**'],
+  group: [
+    'node:*',
+    '!node:crypto',
+    '!node:assert',
+    '!node:assert/strict',
+    'pg',
+    'undici',
+    'winston',
+    'prom-client',
+    '@kubernetes/*',
+    '**/kube/**',
+    '**/pgbouncer/**',
+    '**/postgres/**',
+    '**/runtime/**',
+    '**/controller/**',
+    '**/telemetry/**',
+  ],
   message: 'This folder is pure: observe in src/controller, decide here.',
 };
 
@@ -25,7 +40,10 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-definitions': 'off',
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
       '@typescript-eslint/no-non-null-assertion': 'error',
-      '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: 'only-allowed-literals' }],
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: 'only-allowed-literals' },
+      ],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       '@typescript-eslint/dot-notation': 'off',
       '@typescript-eslint/no-extraneous-class': 'off',
@@ -40,8 +58,20 @@ export default tseslint.config(
     files: PURE.map((folder) => `${folder}/**`),
     rules: {
       '@typescript-eslint/no-restricted-imports': ['error', { patterns: [{ ...noIo, allowTypeImports: false }] }],
-      'no-restricted-globals': ['error', 'setTimeout', 'setInterval', 'setImmediate', 'process', 'fetch', 'performance', 'Date'],
-      'no-restricted-properties': ['error', { object: 'Math', property: 'random', message: 'Decisions are deterministic.' }],
+      'no-restricted-globals': [
+        'error',
+        'setTimeout',
+        'setInterval',
+        'setImmediate',
+        'process',
+        'fetch',
+        'performance',
+        'Date',
+      ],
+      'no-restricted-properties': [
+        'error',
+        { object: 'Math', property: 'random', message: 'Decisions are deterministic.' },
+      ],
     },
   },
   {

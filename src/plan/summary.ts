@@ -132,15 +132,14 @@ function servingProved(input: SummaryInput): readonly PodState[] {
  * runs this generation. So a workload that scales does not make `Ready` flicker.
  */
 function isOnlyResized({ pod, reading, unproved }: PodState, { observation, targetHash }: SummaryInput): boolean {
-  const former = observation.pool.status;
-  const wasReady = former?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True');
+  const { conditions = [], configHash, pods = [] } = observation.pool.status ?? {};
   return (
     unproved?.kind === 'notLoaded' &&
     pod.grant !== undefined &&
     pod.grant.model === targetHash &&
-    wasReady === true &&
-    former?.configHash === targetHash &&
-    former?.pods?.find((entry) => entry.uid === pod.uid)?.state === 'Serving' &&
+    configHash === targetHash &&
+    conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True') &&
+    pods.some((entry) => entry.uid === pod.uid && entry.state === 'Serving') &&
     reading?.ok === true &&
     reading.view.config.get('conffile') === PLACE.liveFile &&
     observation.nowMs - pod.grant.atMs < RESIZE_LIMIT_MS
