@@ -1,16 +1,13 @@
 // Planning: from one Observation to the actions, the status and the events. Every decision of the operator is made here or below.
 import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import { drainTimes, wantedReplicas } from '../api/poolconfig.ts';
-import { REASONS } from '../api/reasons.ts';
-import { contentHash } from '../model/canonical.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action, Plan } from '../model/plan.ts';
 import type { Sizes } from '../model/pooler-model.ts';
-import { renderPodTemplate, type PodTemplate } from '../render/pod-template.ts';
-import type { FleetSizes } from '../sizing/size-fleet.ts';
 import { sumOf } from '../sizing/sizes.ts';
-import { chooseModels, isServerFault, type Choice, type NamedModel } from './canary.ts';
+import { blocked, chooseBasis, type Chosen } from './basis.ts';
+import { chooseModels, isServerFault, type Choice } from './canary.ts';
 import {
   foreignChildren,
   planBoot,
@@ -20,19 +17,22 @@ import {
   storedBootHash,
   storedFiles,
 } from './children.ts';
-import { desire, type Desired, type SizingBasis, type Wish } from './desired.ts';
-import { drainEndsAtMs, planDrainEnds, type DrainTimes } from './drain.ts';
+import { desire, type Wish } from './desired.ts';
+import { planDrainEnds } from './drain.ts';
 import { tellEvents } from './events.ts';
-import { CHANGE_INTERVAL_MS, planGrants, type GrantStep } from './grants.ts';
+import { planGrants, type GrantStep } from './grants.ts';
 import { mayRaiseFloors } from './ledger.ts';
-import { planPodConfigs, SECRET_LEAD_MS } from './pod-config.ts';
+import { planPodConfigs } from './pod-config.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import { FAULT_REASON, faultMessage } from './policies/server-answers.ts';
 import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
 import { planReplicaSets } from './replica-sets.ts';
 import { serverHash } from './server-hash.ts';
 import { summarize } from './summary.ts';
-import { sizePods, type Targets } from './targets.ts';
+import { nextLook, waitsMs } from './waits.ts';
+
+/** What has not arrived and gives no sign is looked at this often. */
+const NOT_ARRIVED_MS = 5_000;
 
 /** Plans one PoolConfig. Pure: the same observation gives the same plan, and with nothing to change there is no action. */
 export function planPool(observation: Observation): Plan {
@@ -44,46 +44,6 @@ export function planPool(observation: Observation): Plan {
   const chosen = chooseBasis(observation, wish, record, image);
   if (!('basis' in chosen)) return waitingPlan(observation, chosen.wish, image);
   return fleetPlan(observation, chosen, record, image);
-}
-
-type Chosen = {
-  readonly wish: Wish;
-  readonly desired: Desired | undefined;
-  readonly target: { readonly model: ProvedRecord['model']; readonly modelHash: string };
-  readonly basis: SizingBasis;
-  readonly fleet: FleetSizes & { feasible: true };
-  readonly states: readonly PodState[];
-  readonly targets: Targets;
-  readonly template: PodTemplate;
-};
-
-/** What is declared, if it can be had; else what was last proved; else only the wish, with what stands in its way. */
-function chooseBasis(
-  observation: Observation,
-  wish: Wish,
-  record: ProvedRecord | undefined,
-  image: string,
-): Chosen | Pick<Chosen, 'wish'> {
-  const models = new Map(
-    [wish.desired, record].flatMap((known) => (known === undefined ? [] : [[known.modelHash, known.model] as const])),
-  );
-  const states = podStates(observation, models);
-  const choose = (from: Wish, target: NamedModel & { readonly basis: SizingBasis }): Chosen | string => {
-    const template = templateFor(observation, from.desired, image);
-    const rolling = observation.replicaSets.some((set) => set.template !== template.hash && set.replicas > 0);
-    const targets = sizePods(target.basis, states, rolling);
-    const { fleet } = targets;
-    if (!fleet.feasible) return `spec.budget: ${fleet.message}. ${REASONS.BudgetTooSmall.remedy}`;
-    return { wish: from, desired: from.desired, target, basis: target.basis, fleet, states, targets, template };
-  };
-  const declared = wish.desired === undefined ? undefined : choose(wish, wish.desired);
-  if (typeof declared === 'object') return declared;
-  const standing =
-    declared === undefined
-      ? wish
-      : blocked(wish, { condition: 'BudgetSatisfied', reason: 'BudgetTooSmall', message: declared, blocking: true });
-  const last = record === undefined ? undefined : choose(standing, record);
-  return typeof last === 'object' ? last : { wish: standing };
 }
 
 function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecord | undefined, image: string): Plan {
@@ -160,8 +120,6 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
   );
 }
 
-const NOT_ARRIVED_MS = 5_000;
-
 /** boot.ini follows when every staying pod is proved; before the first proof it follows the specification at once. */
 function nextRecord(
   { desired, states, fleet, basis, target }: Chosen,
@@ -190,14 +148,6 @@ function nextRecord(
     return { record: { ...next, proved: false }, why: 'nothing was proved yet: boot.ini follows the specification' };
   }
   return { record, why: 'boot.ini is not as it was proved' };
-}
-
-/** While the declared state is blocked no rollout begins: the template in use stays the wanted one. */
-function templateFor(observation: Observation, desired: Desired | undefined, image: string): PodTemplate {
-  const rendered = renderPodTemplate(observation.pool, image);
-  if (desired !== undefined) return rendered;
-  const [largest] = [...observation.replicaSets].sort((a, b) => b.replicas - a.replicas);
-  return largest === undefined ? rendered : { ...rendered, hash: largest.template };
 }
 
 /** Pods that can be created now: those that are owed while the ledger is in order, else what is free above what is committed. */
@@ -248,53 +198,6 @@ function provedServerHash(observation: Observation, { desired, states, target }:
   return proved ? serverHash(observation) : former;
 }
 
-/** How long until something that is under way is worth another look; undefined at rest. */
-function waitsMs(
-  observation: Observation,
-  { states, basis, targets }: Chosen,
-  grants: GrantStep,
-  drain: DrainTimes,
-): number | undefined {
-  const waits: number[] = [];
-  for (const state of states) {
-    if (state.phase === 'Draining') waits.push(500);
-    if (state.pod.grant?.unsettled !== undefined) waits.push(150);
-    if (state.phase === 'Terminating') {
-      const dueMs = drainEndsAtMs(state, drain);
-      const waiting = dueMs !== undefined && state.clients !== undefined && state.clients > 0;
-      waits.push(waiting ? Math.min(2_000, Math.max(200, dueMs - observation.nowMs)) : 2_000);
-      continue;
-    }
-    const { unproved, pod } = state;
-    if (pod.grant !== undefined && isSizedOtherwise(pod.grant.sizes, targets.perPod.get(pod.uid))) {
-      const restMs = pod.grant.atMs + CHANGE_INTERVAL_MS - observation.nowMs;
-      // Later than that it waits for others to give room, which nothing here can hasten.
-      waits.push(restMs > 0 ? Math.max(80, restMs) : 1_000);
-    }
-    if (unproved === undefined) continue;
-    if (unproved.kind === 'unreachable' || unproved.kind === 'noGrant') waits.push(pod.container.running ? 150 : 1_000);
-    else waits.push(unproved.kind === 'server' ? 1_000 : 80);
-  }
-  if (states.length !== basis.replicas) waits.push(1_000);
-  if (grants.ledger.changes.length > 0) waits.push(300);
-  const leadMs = storedFiles(observation).writtenAtMs + SECRET_LEAD_MS - observation.nowMs;
-  if (leadMs > 0) waits.push(leadMs);
-  const present = new Set(observation.pods.map((pod) => pod.uid));
-  if ((observation.pool.status?.pods ?? []).some((entry) => !present.has(entry.uid ?? ''))) waits.push(1_000);
-  return waits.length === 0 ? undefined : Math.min(...waits);
-}
-
-/** Also a pod that was told something a moment ago, and may be told the next size only when that has been projected. */
-function isSizedOtherwise(sizes: Sizes, target: Sizes | undefined): boolean {
-  return Object.entries(target ?? {}).some(([database, size]) => sizes[database] !== Math.max(1, size));
-}
-
-function nextLook(actions: readonly Action[], pendingMs: number | undefined): number | undefined {
-  if (actions.length === 0) return pendingMs;
-  const loads = actions.every((action) => action.kind === 'loadLive');
-  return Math.min(pendingMs ?? 1_000, loads ? 80 : 60);
-}
-
 /** Two patches of one pod in one plan would make the second a sure conflict: only the first is kept, the rest comes with the next plan. */
 function patchEachPodOnce(actions: readonly Action[]): readonly Action[] {
   const patched = new Set<string>();
@@ -340,10 +243,6 @@ function finish(
   return { actions, status, events: tellEvents(observation.pool.status, status, actions), requeueAfterMs };
 }
 
-function blocked(wish: Wish, finding: Finding): Wish {
-  return { ...wish, desired: undefined, findings: [finding, ...wish.findings] };
-}
-
 function nameTaken(children: readonly string[]): Finding {
   return {
     condition: 'ConfigApplied',
@@ -351,9 +250,4 @@ function nameTaken(children: readonly string[]): Finding {
     message: `${children.join(', ')} exists and does not belong to this PoolConfig. Rename or remove it, or give the PoolConfig another name.`,
     blocking: true,
   };
-}
-
-/** A short name of a plan's actions, for logs and tests. */
-export function planHash(plan: Plan): string {
-  return contentHash(plan.actions.map(({ kind, why }) => `${kind} ${why}`));
 }

@@ -1,0 +1,64 @@
+// What a fleet is planned by: the declared state if it can be had, else what was last proved.
+import { REASONS } from '../api/reasons.ts';
+import type { Finding } from '../model/finding.ts';
+import type { Observation } from '../model/observation.ts';
+import { renderPodTemplate, type PodTemplate } from '../render/pod-template.ts';
+import type { FleetSizes } from '../sizing/size-fleet.ts';
+import type { NamedModel } from './canary.ts';
+import type { Desired, SizingBasis, Wish } from './desired.ts';
+import { podStates, type PodState } from './pod-state.ts';
+import type { ProvedRecord } from './proved-record.ts';
+import { sizePods, type Targets } from './targets.ts';
+
+export type Chosen = {
+  readonly wish: Wish;
+  readonly desired: Desired | undefined;
+  readonly target: { readonly model: ProvedRecord['model']; readonly modelHash: string };
+  readonly basis: SizingBasis;
+  readonly fleet: FleetSizes & { feasible: true };
+  readonly states: readonly PodState[];
+  readonly targets: Targets;
+  readonly template: PodTemplate;
+};
+
+/** What is declared, if it can be had; else what was last proved; else only the wish, with what stands in its way. */
+export function chooseBasis(
+  observation: Observation,
+  wish: Wish,
+  record: ProvedRecord | undefined,
+  image: string,
+): Chosen | Pick<Chosen, 'wish'> {
+  const models = new Map(
+    [wish.desired, record].flatMap((known) => (known === undefined ? [] : [[known.modelHash, known.model] as const])),
+  );
+  const states = podStates(observation, models);
+  const choose = (from: Wish, target: NamedModel & { readonly basis: SizingBasis }): Chosen | string => {
+    const template = templateFor(observation, from.desired, image);
+    const rolling = observation.replicaSets.some((set) => set.template !== template.hash && set.replicas > 0);
+    const targets = sizePods(target.basis, states, rolling);
+    const { fleet } = targets;
+    if (!fleet.feasible) return `spec.budget: ${fleet.message}. ${REASONS.BudgetTooSmall.remedy}`;
+    return { wish: from, desired: from.desired, target, basis: target.basis, fleet, states, targets, template };
+  };
+  const declared = wish.desired === undefined ? undefined : choose(wish, wish.desired);
+  if (typeof declared === 'object') return declared;
+  const standing =
+    declared === undefined
+      ? wish
+      : blocked(wish, { condition: 'BudgetSatisfied', reason: 'BudgetTooSmall', message: declared, blocking: true });
+  const last = record === undefined ? undefined : choose(standing, record);
+  return typeof last === 'object' ? last : { wish: standing };
+}
+
+/** While the declared state is blocked no rollout begins: the template in use stays the wanted one. */
+function templateFor(observation: Observation, desired: Desired | undefined, image: string): PodTemplate {
+  const rendered = renderPodTemplate(observation.pool, image);
+  if (desired !== undefined) return rendered;
+  const [largest] = [...observation.replicaSets].sort((a, b) => b.replicas - a.replicas);
+  return largest === undefined ? rendered : { ...rendered, hash: largest.template };
+}
+
+/** The same wish with one more thing in its way. */
+export function blocked(wish: Wish, finding: Finding): Wish {
+  return { ...wish, desired: undefined, findings: [finding, ...wish.findings] };
+}

@@ -1,0 +1,216 @@
+// The conditions of a PoolConfig: one verdict each, from findings and pod states.
+import { setCondition, type ConditionUpdate, type Reason } from '../api/conditions.ts';
+import type { Condition } from '../api/poolconfig.gen.ts';
+import type { Finding, FindingCondition } from '../model/finding.ts';
+import { isoTime, parseIso } from '../model/iso-time.ts';
+import type { Observation } from '../model/observation.ts';
+import type { FleetSizes } from '../sizing/size-fleet.ts';
+import { seenBackends } from './backends.ts';
+import type { Refusal } from './canary.ts';
+import type { Wish } from './desired.ts';
+import type { PodState } from './pod-state.ts';
+import { podTrouble } from './policies/pod-trouble.ts';
+
+export type SummaryInput = {
+  readonly observation: Observation;
+  readonly wish: Wish;
+  readonly findings: readonly Finding[];
+  readonly fleet: FleetSizes | undefined;
+  readonly states: readonly PodState[];
+  readonly refusal: Refusal | undefined;
+  /** Hash of the configuration that every serving pod should run; undefined before there is one. */
+  readonly targetHash: string | undefined;
+  readonly template: string | undefined;
+  readonly replicas: number;
+  readonly image: string;
+  readonly serverHash: string | undefined;
+  readonly overcommitted: number;
+  /** Something is under way: an action of this plan, or one that an earlier plan waits for. */
+  readonly busy: boolean;
+};
+/** A condition without its generation, which is the same for all. */
+type Verdict = Omit<ConditionUpdate, 'observedGeneration'>;
+/** Longest wait for a server, from which on clients are said to be kept waiting; and how long it must stay away to be unsaid. */
+const SATURATED_WAIT_MS = 1_000;
+const SATURATED_HOLD_MS = 60_000;
+/** All conditions of a PoolConfig, from what stands in the way and how far the pods are. `Ready` is decided here alone. */
+export function conditions(input: SummaryInput, servingCount: number): Condition[] {
+  const { observation } = input;
+  const ready = readyCondition(input, servingCount);
+  const stalled = stalledCondition(input, ready);
+  const wanted: Verdict[] = [
+    ready,
+    configCondition(input, servingCount),
+    budgetCondition(input),
+    serverCondition(input),
+    saturation(input),
+  ];
+  const settled = ready.status === 'True' && !input.busy;
+  if (!settled && stalled === undefined) {
+    wanted.push({ type: 'Reconciling', status: 'True', ...underWay(input) });
+  }
+  if (stalled !== undefined) wanted.push(stalled);
+  const types = new Set(wanted.map((condition) => condition.type));
+  const kept = (observation.pool.status?.conditions ?? []).filter((condition) =>
+    types.has(condition.type as ConditionUpdate['type']),
+  );
+  const generation = observation.pool.metadata.generation;
+  return [
+    ...wanted.reduce<readonly Condition[]>(
+      (all, condition) =>
+        setCondition(all, { ...condition, observedGeneration: generation }, isoTime(observation.nowMs)),
+      kept,
+    ),
+  ];
+}
+
+/** The most telling of the things that are under way. */
+function underWay({ states, template, replicas }: SummaryInput): Pick<Verdict, 'reason' | 'message'> {
+  const staying = states.filter((state) => state.phase !== 'Terminating');
+  if (template !== undefined && staying.some((state) => state.pod.template !== template)) {
+    return { reason: 'Rollout', message: `Pods of another template are being replaced by pods of ${template}.` };
+  }
+  const draining = staying.filter((state) => state.phase === 'Draining');
+  if (draining.length > 0) {
+    return { reason: 'Draining', message: `${draining.length} pods that leave wait for their clients to leave.` };
+  }
+  if (staying.length !== replicas && staying.length > 0) {
+    return { reason: 'Scaling', message: `${staying.length} pods exist, ${replicas} are wanted.` };
+  }
+  if (staying.some((state) => state.pod.grant?.unsettled !== undefined || state.unproved?.kind === 'notLoaded')) {
+    return { reason: 'Resizing', message: 'Shares shrink and are verified before others grow.' };
+  }
+  return { reason: 'Progressing', message: 'The fleet is on its way to what is declared.' };
+}
+
+function blockingFinding(input: SummaryInput, condition?: FindingCondition): Finding | undefined {
+  return input.findings.find(
+    (finding) => finding.blocking && (condition === undefined || finding.condition === condition),
+  );
+}
+
+function readyCondition(input: SummaryInput, servingCount: number): Verdict {
+  const { replicas, refusal } = input;
+  const no = (reason: Reason, message: string): Verdict => ({ type: 'Ready', status: 'False', reason, message });
+  const blocked = blockingFinding(input);
+  if (blocked !== undefined) return no(blocked.reason, blocked.message);
+  if (refusal !== undefined) return no('ConfigRefused', refusedMessage(refusal));
+  if (servingCount >= replicas) {
+    return {
+      type: 'Ready',
+      status: 'True',
+      reason: 'Proved',
+      message: `${servingCount} of ${replicas} pods serve and are proved to run this generation.`,
+    };
+  }
+  const trouble = podTrouble(input.states, input.observation);
+  if (trouble !== undefined) return no(trouble.reason, trouble.message);
+  const fault = input.findings.find((finding) => finding.condition === 'ServerReachable');
+  if (fault !== undefined) return no(fault.reason, fault.message);
+  return no('Progressing', `${servingCount} of ${replicas} pods serve and are proved to run this generation.`);
+}
+
+function configCondition(input: SummaryInput, servingCount: number): Verdict {
+  const type = 'ConfigApplied';
+  const blocked = blockingFinding(input, type);
+  if (blocked !== undefined) return { type, status: 'False', reason: blocked.reason, message: blocked.message };
+  if (input.refusal !== undefined)
+    return { type, status: 'False', reason: 'ConfigRefused', message: refusedMessage(input.refusal) };
+  const staying = input.states.filter((state) => state.phase === 'Serving');
+  const all = staying.length > 0 && staying.every((state) => state.provedModel === input.targetHash);
+  if (all)
+    return {
+      type,
+      status: 'True',
+      reason: 'Proved',
+      message: `Every serving pod was read back and runs configuration ${input.targetHash ?? ''}.`,
+    };
+  return {
+    type,
+    status: 'False',
+    reason: 'Progressing',
+    message: `${servingCount} pods are proved to run configuration ${input.targetHash ?? '(none yet)'}.`,
+  };
+}
+
+function refusedMessage(refusal: Refusal): string {
+  return `${refusal.setting}: ${refusal.message} The fleet stays on its last proved configuration; correct the setting and it goes on by itself.`;
+}
+
+function budgetCondition(input: SummaryInput): Verdict {
+  const type = 'BudgetSatisfied';
+  const finding = blockingFinding(input, type) ?? input.findings.find((entry) => entry.condition === type);
+  if (finding !== undefined) return { type, status: 'False', reason: finding.reason, message: finding.message };
+  const budget = input.wish.budget;
+  if (budget === undefined)
+    return {
+      type,
+      status: 'Unknown',
+      reason: 'NotObserved',
+      message: 'The budget is not worked out while the specification is blocked.',
+    };
+  if (input.overcommitted > 0) {
+    return {
+      type,
+      status: 'False',
+      reason: 'Overcommitted',
+      message: `The pods still hold ${input.overcommitted} connections more than the budget of ${budget.budget}; they are being shrunk.`,
+    };
+  }
+  if (seenBackends(input.observation) === undefined) {
+    const why =
+      input.observation.server === undefined
+        ? 'without spec.server.monitorSecretRef'
+        : 'as the server does not answer, or shows no connection from the address of any pod,';
+    return {
+      type,
+      status: 'True',
+      reason: 'Unmonitored',
+      message: `At most ${budget.budget} connections are granted; ${why} PostgreSQL's own count is not compared.`,
+    };
+  }
+  return {
+    type,
+    status: 'True',
+    reason: 'WithinBudget',
+    message: `At most ${budget.budget} connections are granted, and PostgreSQL's own count is compared.`,
+  };
+}
+
+function serverCondition(input: SummaryInput): Verdict {
+  const type = 'ServerReachable';
+  const finding = input.findings.find((entry) => entry.condition === type);
+  if (finding !== undefined) return { type, status: 'False', reason: finding.reason, message: finding.message };
+  const proved = input.states.some((state) => state.reading?.ok === true && state.reading.serverProof === 'proved');
+  if (proved) return { type, status: 'True', reason: 'Answering', message: 'A login through the pool succeeded.' };
+  if (input.observation.server?.reachable === true)
+    return { type, status: 'True', reason: 'Answering', message: 'The monitor role is connected.' };
+  return { type, status: 'Unknown', reason: 'NotObserved', message: 'No login through the pool was tried yet.' };
+}
+
+function saturation(input: SummaryInput): Verdict {
+  const type = 'PoolSaturated';
+  const { observation, states } = input;
+  const waiting = states.some(
+    (state) =>
+      state.reading?.ok === true && state.reading.view.pools.some((pool) => pool.maxWaitMs >= SATURATED_WAIT_MS),
+  );
+  const former = observation.pool.status?.conditions?.find((condition) => condition.type === type);
+  const held = former?.status === 'True' && observation.nowMs - parseIso(former.lastTransitionTime) < SATURATED_HOLD_MS;
+  if (waiting || held) {
+    return {
+      type,
+      status: 'True',
+      reason: 'ClientsWaiting',
+      message:
+        'Clients wait a second or longer for a server connection; metrics have the numbers. Raise the budget, or look for long transactions.',
+    };
+  }
+  return { type, status: 'False', reason: 'NoneWaiting', message: 'No client waits long for a server connection.' };
+}
+
+/** Stalled: nothing will move until somebody acts. */
+function stalledCondition(input: SummaryInput, ready: Verdict): Verdict | undefined {
+  const stuck = blockingFinding(input) !== undefined || input.refusal !== undefined;
+  return stuck ? { type: 'Stalled', status: 'True', reason: ready.reason, message: ready.message } : undefined;
+}

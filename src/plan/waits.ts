@@ -1,0 +1,57 @@
+// When to look again at a fleet that is on its way: soon where something is about to happen, seldom where others must act first.
+import type { Observation } from '../model/observation.ts';
+import type { Action } from '../model/plan.ts';
+import type { Sizes } from '../model/pooler-model.ts';
+import type { Chosen } from './basis.ts';
+import { storedFiles } from './children.ts';
+import { drainEndsAtMs, type DrainTimes } from './drain.ts';
+import { CHANGE_INTERVAL_MS, type GrantStep } from './grants.ts';
+import { SECRET_LEAD_MS } from './pod-config.ts';
+
+/** How long until something that is under way is worth another look; undefined at rest. */
+export function waitsMs(
+  observation: Observation,
+  { states, basis, targets }: Chosen,
+  grants: GrantStep,
+  drain: DrainTimes,
+): number | undefined {
+  const waits: number[] = [];
+  for (const state of states) {
+    if (state.phase === 'Draining') waits.push(500);
+    if (state.pod.grant?.unsettled !== undefined) waits.push(150);
+    if (state.phase === 'Terminating') {
+      const dueMs = drainEndsAtMs(state, drain);
+      const waiting = dueMs !== undefined && state.clients !== undefined && state.clients > 0;
+      waits.push(waiting ? Math.min(2_000, Math.max(200, dueMs - observation.nowMs)) : 2_000);
+      continue;
+    }
+    const { unproved, pod } = state;
+    if (pod.grant !== undefined && isSizedOtherwise(pod.grant.sizes, targets.perPod.get(pod.uid))) {
+      const restMs = pod.grant.atMs + CHANGE_INTERVAL_MS - observation.nowMs;
+      // Later than that it waits for others to give room, which nothing here can hasten.
+      waits.push(restMs > 0 ? Math.max(80, restMs) : 1_000);
+    }
+    if (unproved === undefined) continue;
+    if (unproved.kind === 'unreachable' || unproved.kind === 'noGrant') waits.push(pod.container.running ? 150 : 1_000);
+    else waits.push(unproved.kind === 'server' ? 1_000 : 80);
+  }
+  if (states.length !== basis.replicas) waits.push(1_000);
+  if (grants.ledger.changes.length > 0) waits.push(300);
+  const leadMs = storedFiles(observation).writtenAtMs + SECRET_LEAD_MS - observation.nowMs;
+  if (leadMs > 0) waits.push(leadMs);
+  const present = new Set(observation.pods.map((pod) => pod.uid));
+  if ((observation.pool.status?.pods ?? []).some((entry) => !present.has(entry.uid ?? ''))) waits.push(1_000);
+  return waits.length === 0 ? undefined : Math.min(...waits);
+}
+
+/** Also a pod that was told something a moment ago, and may be told the next size only when that has been projected. */
+function isSizedOtherwise(sizes: Sizes, target: Sizes | undefined): boolean {
+  return Object.entries(target ?? {}).some(([database, size]) => sizes[database] !== Math.max(1, size));
+}
+
+/** The next look after these actions; undefined when there is neither an action nor anything to wait for. */
+export function nextLook(actions: readonly Action[], pendingMs: number | undefined): number | undefined {
+  if (actions.length === 0) return pendingMs;
+  const loads = actions.every((action) => action.kind === 'loadLive');
+  return Math.min(pendingMs ?? 1_000, loads ? 80 : 60);
+}
