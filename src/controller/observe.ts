@@ -1,7 +1,8 @@
 // One look at everything that concerns a PoolConfig: the stores, every pooler, PostgreSQL. IO only; nothing is decided here.
 import { databasesOf, drainTimes, referencedSecrets } from '../api/poolconfig.ts';
 import type { LiveObject } from '../kube/resources.ts';
-import { childNames, isChildName, PLACE, POOLER_PORT } from '../model/names.ts';
+import { contentHash } from '../model/canonical.ts';
+import { childNames, isChildName, POOLER_PORT } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
 import type { Observation, OperatorCredentials, PodFacts, PoolerReading, SecretReading } from '../model/observation.ts';
 import { ADMIN_USER } from '../model/reserved-names.ts';
@@ -207,18 +208,21 @@ async function readPooler(
   }
 }
 
+/** The kept console of a pod; another password is another console. */
+export function consoleKeyOf({ uid, ip = '' }: Pick<PodFacts, 'uid' | 'ip'>, credentials: OperatorCredentials): string {
+  return consoleKey({ podUid: uid, ip, passwordVersion: contentHash(credentials.adminPassword.reveal()) });
+}
+
 export function consoleOf(
   consoles: Consoles,
   pod: Pick<PodFacts, 'uid' | 'ip'>,
   credentials: OperatorCredentials,
 ): AdminConsole {
   const ip = pod.ip ?? '';
-  const key = consoleKey({ podUid: pod.uid, ip, passwordVersion: '1' });
+  const key = consoleKeyOf(pod, credentials);
   return consoles.get(key, {
     address: { host: ip, port: POOLER_PORT },
     user: ADMIN_USER,
     password: credentials.adminPassword,
   });
 }
-
-export const LIVE_FILE = PLACE.liveFile;

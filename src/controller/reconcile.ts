@@ -7,13 +7,12 @@ import type { KubeClient } from '../kube/client.ts';
 import { isApiError } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { resourceOf, type LiveObject } from '../kube/resources.ts';
-import { consoleKey } from '../pgbouncer/consoles.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { planPool } from '../plan/plan.ts';
 import type { Outcome } from '../runtime/controller.ts';
 import type { Log } from '../runtime/log.ts';
 import { apply, type ApplierOptions } from './apply.ts';
-import { observe, type ObserverOptions } from './observe.ts';
+import { consoleKeyOf, observe, type ObserverOptions } from './observe.ts';
 import type { LivePool } from './world.ts';
 
 export type ReconcilerOptions = ObserverOptions &
@@ -120,6 +119,7 @@ export class Reconciler {
 
   async #closeWhatIsGone(key: string, observation: Observation): Promise<void> {
     const { consoles, prover, refusals } = this.#options;
+    const { credentials } = observation;
     const present = new Set(observation.pods.map((pod) => pod.uid));
     const before = this.#podsOf.get(key) ?? new Set<string>();
     prover.forget(present, (uid) => before.has(uid));
@@ -128,9 +128,11 @@ export class Reconciler {
     this.#consoleKeys.set(
       key,
       new Set(
-        observation.pods
-          .filter((pod) => observation.poolers.has(pod.uid))
-          .map((pod) => consoleKey({ podUid: pod.uid, ip: pod.ip ?? '', passwordVersion: '1' })),
+        credentials === undefined
+          ? []
+          : observation.pods
+              .filter((pod) => observation.poolers.has(pod.uid))
+              .map((pod) => consoleKeyOf(pod, credentials)),
       ),
     );
     await consoles.retain(new Set([...this.#consoleKeys.values()].flatMap((keys) => [...keys])));

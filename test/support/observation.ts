@@ -1,7 +1,6 @@
 // Builds observations for tests of planning: a PoolConfig with all it refers to, and a fleet that can be put into any state.
 import type { PoolConfig, PoolConfigSpec } from '../../src/api/poolconfig.gen.ts';
 import type { KubeObject } from '../../src/model/kube-object.ts';
-import { LABEL } from '../../src/model/names.ts';
 import type { Observation, PodFacts, SecretReading } from '../../src/model/observation.ts';
 import { SecretText } from '../../src/model/secret-text.ts';
 import type { WorkloadFacts } from '../../src/sizing/demand.ts';
@@ -94,5 +93,3 @@ export function newPod(name: string, template: string, createdAtMs: number): Pod
     deletionCost: undefined,
   };
 }
-
-export const POOL_LABEL = LABEL.pool;
