@@ -1,4 +1,5 @@
 // The operator as a whole: what it is made of, in which order it starts, and in which order it stops.
+import { randomBytes } from 'node:crypto';
 import { Reconciler } from './controller/reconcile.ts';
 import type { Refusals } from './controller/observe.ts';
 import { Prover } from './controller/prover.ts';
@@ -84,6 +85,7 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     consoles,
     servers,
     prover: new Prover(),
+    newSecret: (bytes) => randomBytes(bytes).toString('base64url'),
     refusals,
     foreign: new Map<string, ReadonlyMap<string, LiveObject>>(),
     clock,

@@ -1,6 +1,5 @@
 // Runs a plan's actions: writes to the API one after the other, then the consoles of all pods side by side. A failure ends the rest.
-import { randomBytes } from 'node:crypto';
-import type { KubeClient } from '../kube/client.ts';
+import type { KubeApi } from '../kube/client.ts';
 import { isApiError } from '../kube/errors.ts';
 import { RESOURCES, resourceOf, type LiveObject } from '../kube/resources.ts';
 import type { Store } from '../kube/store.ts';
@@ -9,7 +8,8 @@ import type { KubeObject } from '../model/kube-object.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import { ADMIN_USER } from '../model/reserved-names.ts';
-import type { Consoles } from '../pgbouncer/consoles.ts';
+import type { PoolerConsole } from '../pgbouncer/console.ts';
+import type { PoolerConsoles } from '../pgbouncer/consoles.ts';
 import { endDrain } from '../pgbouncer/end-drain.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { drainToSize } from '../pgbouncer/lifetime-drain.ts';
@@ -17,13 +17,17 @@ import { head } from '../render/children.ts';
 import { isChildKind } from './child-kinds.ts';
 import { ownedBy } from './facts.ts';
 import { consoleOf, type Refusals } from './observe.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { Prover } from './prover.ts';
 import type { World } from './world.ts';
 
 export type ApplierOptions = {
-  readonly client: KubeClient;
+  readonly client: KubeApi;
   readonly world: World;
-  readonly consoles: Consoles;
+  readonly consoles: PoolerConsoles;
+  readonly clock: Clock;
+  /** New random text of so many bytes, for the operator's own passwords. */
+  readonly newSecret: (bytes: number) => string;
   readonly prover: Prover;
   readonly refusals: Refusals;
   readonly foreign: Map<string, ReadonlyMap<string, LiveObject>>;
@@ -128,8 +132,8 @@ async function createCredentials(
     ...head(pool, 'v1', 'Secret', childNames(pool.metadata.name).operatorSecret),
     type: 'Opaque',
     stringData: {
-      'admin-password': keptAdminPassword(options.world, pool) ?? randomBytes(24).toString('base64url'),
-      'proof-key': randomBytes(32).toString('base64url'),
+      'admin-password': keptAdminPassword(options.world, pool) ?? options.newSecret(24),
+      'proof-key': options.newSecret(32),
     },
   };
   try {
@@ -213,11 +217,17 @@ async function command(
         targets: action.to,
         fromSizes: action.from,
         deadlineMs: SHRINK_DEADLINE_MS,
+        clock: options.clock,
         signal,
       });
       return;
     case 'endDrain':
-      await endDrain(console, { databases: action.databases, deadlineMs: action.deadlineMs, signal });
+      await endDrain(console, {
+        databases: action.databases,
+        deadlineMs: action.deadlineMs,
+        clock: options.clock,
+        signal,
+      });
   }
 }
 
@@ -228,7 +238,7 @@ async function command(
 async function loadLive(
   options: ApplierOptions,
   pod: PodFacts,
-  console: ReturnType<typeof consoleOf>,
+  console: PoolerConsole,
   ini: string,
   signal: AbortSignal,
 ): Promise<void> {

@@ -7,8 +7,8 @@ import type { KubeObject } from '../model/kube-object.ts';
 import type { Observation, OperatorCredentials, PodFacts, PoolerReading, SecretReading } from '../model/observation.ts';
 import { ADMIN_USER } from '../model/reserved-names.ts';
 import { SecretText } from '../model/secret-text.ts';
-import type { AdminConsole } from '../pgbouncer/console.ts';
-import { consoleKey, type Consoles } from '../pgbouncer/consoles.ts';
+import type { PoolerConsole } from '../pgbouncer/console.ts';
+import { consoleKey, type PoolerConsoles } from '../pgbouncer/consoles.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { consoleClosesAtMs } from '../plan/drain.ts';
 import { loadedIni } from '../plan/pod-state.ts';
@@ -18,7 +18,7 @@ import { serverHash, wantedTrials } from '../plan/server-hash.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { ownedBy, podFacts, replicaSetFacts, secretReading, workloadFacts } from './facts.ts';
 import type { Prover } from './prover.ts';
-import type { Servers } from './servers.ts';
+import type { ServerSource } from './servers.ts';
 import type { LivePool, World } from './world.ts';
 
 /** Loads of live.ini that PgBouncer refused, by pod uid; forgotten with the next accepted one. */
@@ -26,9 +26,9 @@ export type Refusals = Map<string, { readonly ini: string; readonly message: str
 
 export type ObserverOptions = {
   readonly world: World;
-  readonly consoles: Consoles;
+  readonly consoles: PoolerConsoles;
   readonly prover: Prover;
-  readonly servers: Servers;
+  readonly servers: ServerSource;
   readonly refusals: Refusals;
   readonly clock: Clock;
   readonly defaultImage: string;
@@ -214,10 +214,10 @@ export function consoleKeyOf({ uid, ip = '' }: Pick<PodFacts, 'uid' | 'ip'>, cre
 }
 
 export function consoleOf(
-  consoles: Consoles,
+  consoles: PoolerConsoles,
   pod: Pick<PodFacts, 'uid' | 'ip'>,
   credentials: OperatorCredentials,
-): AdminConsole {
+): PoolerConsole {
   const ip = pod.ip ?? '';
   const key = consoleKeyOf(pod, credentials);
   return consoles.get(key, {

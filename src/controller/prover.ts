@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { OperatorCredentials, PodFacts, ServerProof } from '../model/observation.ts';
 import { POOLER_PORT } from '../model/names.ts';
 import { PROOF_USER } from '../model/reserved-names.ts';
-import type { AdminConsole } from '../pgbouncer/console.ts';
+import type { PoolerConsole } from '../pgbouncer/console.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { markServers, proveLogin, proveServerLogin, type ServerMark } from '../pgbouncer/server-login.ts';
 import { proofPassword, userlistHash } from '../render/userlist.ts';
@@ -16,10 +16,17 @@ const RETRY_MS = 1_000;
 
 type Attempt = { readonly key: string; readonly proof: ServerProof; readonly atMs: number };
 
+/** The logins that proofs are made of. */
+export type ProofLogins = {
+  readonly proveLogin: typeof proveLogin;
+  readonly markServers: typeof markServers;
+  readonly proveServerLogin: typeof proveServerLogin;
+};
+
 export type ServerProofInput = {
   readonly pod: PodFacts;
   readonly live: string;
-  readonly console: AdminConsole;
+  readonly console: PoolerConsole;
   readonly users: readonly PoolUser[];
   readonly credentials: OperatorCredentials;
   readonly database: string;
@@ -35,12 +42,17 @@ export class Prover {
   readonly #userlists = new Map<string, string>();
   readonly #servers = new Map<string, Attempt>();
   readonly #marks = new Map<string, ServerMark>();
+  readonly #logins: ProofLogins;
+
+  constructor(logins: ProofLogins = { proveLogin, markServers, proveServerLogin }) {
+    this.#logins = logins;
+  }
 
   /** Takes down which server connections exist, just before a RELOAD that changes how servers are reached. True when it does. */
-  async beforeLoad(pod: PodFacts, live: string, console: AdminConsole, signal: AbortSignal): Promise<boolean> {
+  async beforeLoad(pod: PodFacts, live: string, console: PoolerConsole, signal: AbortSignal): Promise<boolean> {
     const former = this.#servers.get(pod.uid);
     if (former === undefined || former.key === serverKey(pod, live)) return false;
-    this.#marks.set(pod.uid, await markServers(console, signal));
+    this.#marks.set(pod.uid, await this.#logins.markServers(console, signal));
     return true;
   }
 
@@ -50,7 +62,7 @@ export class Prover {
     if (pod.ip === undefined || file === undefined) return false;
     const key = `${pod.container.id ?? ''} ${file}`;
     if (this.#userlists.get(pod.uid) === key) return true;
-    const proved = await proveLogin({
+    const proved = await this.#logins.proveLogin({
       address: { host: pod.ip, port: POOLER_PORT },
       user: PROOF_USER,
       password: proofPassword(userlistHash(file) ?? '', credentials.proofKey),
@@ -99,7 +111,7 @@ export class Prover {
           }
         : { role: 'application' as const, user: user.name, password: user.secret };
     try {
-      const result = await proveServerLogin({
+      const result = await this.#logins.proveServerLogin({
         ...login,
         address: { host: pod.ip, port: POOLER_PORT },
         database,

@@ -3,7 +3,7 @@ import { API_VERSION, STATUS_FIELD_MANAGER } from '../model/names.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
-import type { KubeClient } from '../kube/client.ts';
+import type { KubeApi } from '../kube/client.ts';
 import { isApiError } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { resourceOf, type LiveObject } from '../kube/resources.ts';
@@ -17,7 +17,7 @@ import type { LivePool } from './world.ts';
 
 export type ReconcilerOptions = ObserverOptions &
   ApplierOptions & {
-    readonly client: KubeClient;
+    readonly client: KubeApi;
     readonly events: EventRecorder;
     readonly log: Log;
     /** Epoch of the present leadership; undefined when this process does not lead (any more). */

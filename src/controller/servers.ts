@@ -22,6 +22,9 @@ function address(pool: PoolConfig): { readonly host: string; readonly port: numb
   return { host, port: serverPort(pool), ...(local ? { lookupName: `${host}.${pool.metadata.namespace}.svc` } : {}) };
 }
 
+/** What observing needs of it; a simulated server stands in for it in tests of whole histories. */
+export type ServerSource = Pick<Servers, 'observe' | 'tryLogins' | 'forget' | 'closeAll'>;
+
 export class Servers {
   readonly #monitors = new Map<string, KeptMonitor>();
   readonly #trials = new Map<string, KeptTrials>();

@@ -1,6 +1,6 @@
 // The stores that mirror the cluster, kept by reflectors, and which PoolConfig each change concerns.
 import type { PoolConfig } from '../api/poolconfig.gen.ts';
-import type { KubeClient } from '../kube/client.ts';
+import type { KubeApi } from '../kube/client.ts';
 import { Reflector } from '../kube/reflector.ts';
 import {
   RESOURCES,
@@ -23,7 +23,7 @@ import { projectWorkload } from './facts.ts';
 export type LivePool = PoolConfig & LiveObject;
 
 export type WorldOptions = {
-  readonly client: KubeClient;
+  readonly client: KubeApi;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;

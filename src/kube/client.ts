@@ -299,6 +299,12 @@ export class KubeClient {
   }
 }
 
+/** What the controller needs of the API; a simulated one stands in for it in tests of whole histories. */
+export type KubeApi = Pick<
+  KubeClient,
+  'get' | 'find' | 'list' | 'create' | 'apply' | 'mergePatch' | 'update' | 'delete' | 'openWatch'
+>;
+
 function collectionOf(resource: Resource, { namespace, labelSelector, fieldSelector }: Selection) {
   return { path: resourcePath(resource, namespace), query: { labelSelector, fieldSelector } };
 }

@@ -258,4 +258,7 @@ export class AdminConsole {
   }
 }
 
+/** The console as the rest of the program knows it; a simulated pooler's stands in for it in tests of whole histories. */
+export type PoolerConsole = Pick<AdminConsole, Exclude<keyof AdminConsole, 'fork'>> & { fork(): PoolerConsole };
+
 type Rows = (statement: string) => Promise<readonly ShowRow[]>;

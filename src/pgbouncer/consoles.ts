@@ -1,6 +1,6 @@
 // The admin consoles of all poolers, at most one for each, kept between observations.
 import { AdminConsole } from './console.ts';
-import type { AdminConsoleOptions } from './console.ts';
+import type { AdminConsoleOptions, PoolerConsole } from './console.ts';
 
 /** What a console is good for: one pod at one address with one password. */
 export type ConsoleIdentity = { readonly podUid: string; readonly ip: string; readonly passwordVersion: string };
@@ -8,6 +8,13 @@ export type ConsoleIdentity = { readonly podUid: string; readonly ip: string; re
 export function consoleKey({ podUid, ip, passwordVersion }: ConsoleIdentity): string {
   return `${podUid}/${ip}/${passwordVersion}`;
 }
+
+/** What the controller needs of it. */
+export type PoolerConsoles = {
+  get(key: string, options: AdminConsoleOptions): PoolerConsole;
+  retain(keys: ReadonlySet<string>): Promise<void>;
+  closeAll(): Promise<void>;
+};
 
 /** Every console that leaves the map is closed; an open one would keep a pooler alive that was told to end. */
 export class Consoles {

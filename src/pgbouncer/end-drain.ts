@@ -1,6 +1,6 @@
 // The end of a pooler's life: lets every transaction finish, starts no more, then closes the clients between two transactions.
-import { setTimeout as delay } from 'node:timers/promises';
-import type { AdminConsole } from './console.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
+import type { PoolerConsole } from './console.ts';
 import { AdminError } from './errors.ts';
 import { LOGIN_HOLD, valuesBeforeHold } from './login-hold.ts';
 
@@ -9,6 +9,7 @@ export type EndDrain = {
   /** How long transactions may take to finish. Keep it below query_wait_timeout, which ends the clients that wait meanwhile. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
+  readonly clock?: Clock;
 };
 
 export type EndDrainResult =
@@ -27,25 +28,25 @@ const CLOSING_MS = 5000;
  * transactions are still running at the deadline everything is resumed and nobody was closed. A database in session mode is quiet only
  * when its clients have left.
  */
-export async function endDrain(console: AdminConsole, drain: EndDrain): Promise<EndDrainResult> {
-  const started = performance.now();
-  const { databases, deadlineMs, signal } = drain;
+export async function endDrain(console: PoolerConsole, drain: EndDrain): Promise<EndDrainResult> {
+  const { databases, deadlineMs, signal, clock = systemClock } = drain;
+  const startedMs = clock.monotonicMs();
   let quiet = false;
-  const former = await holdLogins(console, signal);
+  const former = await holdLogins(console, clock, signal);
   try {
     await pauseAll(console, databases, signal);
     let activeServers = await openServers(console, databases, signal);
-    while (activeServers > 0 && performance.now() - started < deadlineMs) {
-      await delay(POLL_MS, undefined, signal === undefined ? {} : { signal });
+    while (activeServers > 0 && clock.monotonicMs() - startedMs < deadlineMs) {
+      await clock.sleep(POLL_MS, signal);
       activeServers = await openServers(console, databases, signal);
     }
     quiet = activeServers === 0;
     if (!quiet) {
       return { ended: false, activeServers };
     }
-    const closedClients = await closeClients(console, databases, signal);
+    const closedClients = await closeClients(console, databases, clock, signal);
     await console.disconnect();
-    return { ended: true, closedClients, tookMs: Math.round(performance.now() - started) };
+    return { ended: true, closedClients, tookMs: Math.round(clock.monotonicMs() - startedMs) };
   } catch (error) {
     signal?.throwIfAborted();
     throw error;
@@ -62,15 +63,19 @@ export async function endDrain(console: AdminConsole, drain: EndDrain): Promise<
  * Returns what ends the hold.
  */
 async function holdLogins(
-  console: AdminConsole,
+  console: PoolerConsole,
+  clock: Clock,
   signal: AbortSignal | undefined,
 ): Promise<Readonly<Record<string, string>>> {
   const former = valuesBeforeHold((await console.read(signal)).config);
-  const deadline = performance.now() + LOGINS_MS;
+  const deadlineMs = clock.monotonicMs() + LOGINS_MS;
   try {
     await setAll(console, LOGIN_HOLD);
-    while ((await console.pools(signal)).some(({ serversLogin }) => serversLogin > 0) && performance.now() < deadline) {
-      await delay(POLL_MS / 4, undefined, signal === undefined ? {} : { signal });
+    while (
+      (await console.pools(signal)).some(({ serversLogin }) => serversLogin > 0) &&
+      clock.monotonicMs() < deadlineMs
+    ) {
+      await clock.sleep(POLL_MS / 4, signal);
     }
   } catch (error) {
     await setAll(console, former);
@@ -80,7 +85,7 @@ async function holdLogins(
   return former;
 }
 
-async function setAll(console: AdminConsole, values: Readonly<Record<string, string>>): Promise<void> {
+async function setAll(console: PoolerConsole, values: Readonly<Record<string, string>>): Promise<void> {
   for (const [key, value] of Object.entries(values)) {
     await console.set(key, value);
   }
@@ -88,7 +93,7 @@ async function setAll(console: AdminConsole, values: Readonly<Record<string, str
 
 /** On consoles of their own, because a PAUSE that waits blocks its console. It stays in force when that console goes. */
 async function pauseAll(
-  console: AdminConsole,
+  console: PoolerConsole,
   databases: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -104,7 +109,7 @@ async function pauseAll(
   }
 }
 
-async function pauseOne(console: AdminConsole, database: string, signal: AbortSignal | undefined): Promise<void> {
+async function pauseOne(console: PoolerConsole, database: string, signal: AbortSignal | undefined): Promise<void> {
   const own = console.fork();
   try {
     await own.pause(database, { timeoutMs: PAUSE_ANSWER_MS, ...(signal === undefined ? {} : { signal }) });
@@ -120,7 +125,7 @@ async function pauseOne(console: AdminConsole, database: string, signal: AbortSi
 
 /** All server connections, not only those in a transaction: a paused database closes its idle ones by itself. */
 async function openServers(
-  console: AdminConsole,
+  console: PoolerConsole,
   databases: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<number> {
@@ -129,18 +134,19 @@ async function openServers(
 }
 
 async function closeClients(
-  console: AdminConsole,
+  console: PoolerConsole,
   databases: readonly string[],
+  clock: Clock,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const started = performance.now();
+  const startedMs = clock.monotonicMs();
   let closed = 0;
   for (;;) {
     const left = (await console.clients(signal)).filter(({ database }) => databases.includes(database));
     if (left.length === 0) {
       return closed;
     }
-    if (performance.now() - started > CLOSING_MS) {
+    if (clock.monotonicMs() - startedMs > CLOSING_MS) {
       throw new AdminError('timeout', `while closing clients: ${left.length} are still there`);
     }
     for (const { id } of left) {
@@ -149,7 +155,7 @@ async function closeClients(
   }
 }
 
-async function resumeAll(console: AdminConsole, databases: readonly string[]): Promise<void> {
+async function resumeAll(console: PoolerConsole, databases: readonly string[]): Promise<void> {
   for (const { name, paused } of await console.databases()) {
     if (paused && databases.includes(name)) {
       await console.resume(name);

@@ -1,8 +1,8 @@
 // Shrinks busy pools to their lowered sizes: for a moment server connections live so short that each closes on its next release.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Sizes } from '../model/pooler-model.ts';
 import type { PoolRow } from '../model/pooler-view.ts';
-import type { AdminConsole } from './console.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
+import type { PoolerConsole } from './console.ts';
 
 export type LifetimeDrain = {
   /** Sizes that are in force already (file, RELOAD, read back), per database. */
@@ -11,6 +11,7 @@ export type LifetimeDrain = {
   readonly fromSizes: Sizes;
   readonly signal?: AbortSignal;
   readonly deadlineMs: number;
+  readonly clock?: Clock;
 };
 
 export type LifetimeDrainResult = { readonly settled: boolean; readonly tookMs: number };
@@ -26,10 +27,10 @@ const SHORTEST_LIFETIME_SECONDS = 0.2;
  * server_lifetime by RELOAD, also after a failure. PgBouncer closes one connection of a pool every lifetime/size, so going from P0 to P1
  * takes (P0 − P1)·lifetime/P1.
  */
-export async function drainToSize(console: AdminConsole, drain: LifetimeDrain): Promise<LifetimeDrainResult> {
-  const started = performance.now();
-  const tookMs = (): number => Math.round(performance.now() - started);
-  const { targets, signal } = drain;
+export async function drainToSize(console: PoolerConsole, drain: LifetimeDrain): Promise<LifetimeDrainResult> {
+  const { targets, signal, clock = systemClock } = drain;
+  const startedMs = clock.monotonicMs();
+  const tookMs = (): number => Math.round(clock.monotonicMs() - startedMs);
   let open = serversByDatabase(await console.pools(signal));
   if (isSettled(open, targets)) {
     return { settled: true, tookMs: tookMs() };
@@ -42,7 +43,7 @@ export async function drainToSize(console: AdminConsole, drain: LifetimeDrain): 
       if (settled || tookMs() >= drain.deadlineMs) {
         return { settled, tookMs: tookMs() };
       }
-      await delay(POLL_MS, undefined, signal === undefined ? {} : { signal });
+      await clock.sleep(POLL_MS, signal);
     }
   } catch (error) {
     signal?.throwIfAborted();

@@ -5,7 +5,7 @@ import type { SecretText } from '../model/secret-text.ts';
 import type { ServerFault } from '../model/server-view.ts';
 import type { WireClient } from '../postgres/wire-client.ts';
 import { CONSOLE_DATABASE } from './console.ts';
-import type { AdminConsole } from './console.ts';
+import type { PoolerConsole } from './console.ts';
 import { poolerAnswerOf } from './pooler-fault.ts';
 import { adminErrorOf, LOGGING_IN, openSession } from './session.ts';
 import type { ConsoleAddress, PoolerLogin } from './session.ts';
@@ -73,12 +73,12 @@ export async function tryServerLogin(login: ServerLogin): Promise<ServerLoginRes
 /** The server connections that existed at one moment; take it just before a change. */
 export type ServerMark = ReadonlySet<string>;
 
-export async function markServers(console: AdminConsole, signal?: AbortSignal): Promise<ServerMark> {
+export async function markServers(console: PoolerConsole, signal?: AbortSignal): Promise<ServerMark> {
   return new Set((await console.servers(signal)).map(({ id }) => id));
 }
 
 export type ServerLoginProof = ServerLogin & {
-  readonly console: AdminConsole;
+  readonly console: PoolerConsole;
   readonly since: ServerMark;
   /**
    * `proof`: a user that exists in the userlist and not in PostgreSQL, so that PostgreSQL's refusal of its password proves the way to it and
@@ -209,7 +209,7 @@ function evidenceIn(
  * PgBouncer does not read from a client that waits for a server, so it would not notice for client_login_timeout that ours has gone, and would
  * go on trying logins for it.
  */
-async function forget(console: AdminConsole, applicationName: string): Promise<void> {
+async function forget(console: PoolerConsole, applicationName: string): Promise<void> {
   try {
     for (const client of await console.clients()) {
       if (client.applicationName === applicationName) {
