@@ -1,4 +1,5 @@
 // Which configuration each pod is told: a new one goes to one pod first, and to the others only once that pod is proved to run it.
+import { canonicalJson } from '../model/canonical.ts';
 import { isoTime, parseIso } from '../model/iso-time.ts';
 import type { Observation } from '../model/observation.ts';
 import type { PoolerModel } from '../model/pooler-model.ts';
@@ -51,7 +52,7 @@ export function chooseModels(
   if (told.some((state) => state.provedModel === target.modelHash)) return everyone(target);
   const [canary] = told;
   if (canary !== undefined) {
-    const refusal = verdict(observation, canary, target);
+    const refusal = verdict(observation, canary, target, record);
     return refusal === undefined ? onlyFor(canary, target, record) : everyone(record, refusal);
   }
   const chosen = staying.find((state) => state.provedModel !== undefined) ?? staying[0];
@@ -82,7 +83,12 @@ function standingRefusal(observation: Observation, target: NamedModel): Refusal 
 export const SERVER_LOGIN = 'server login';
 
 /** The canary's answer: refused for good, or undefined while it may still come true. */
-function verdict(observation: Observation, canary: PodState, target: NamedModel): Refusal | undefined {
+function verdict(
+  observation: Observation,
+  canary: PodState,
+  target: NamedModel,
+  record: NamedModel,
+): Refusal | undefined {
   const { unproved, pod } = canary;
   if (unproved === undefined || pod.grant === undefined) return undefined;
   const ageMs = observation.nowMs - pod.grant.atMs;
@@ -93,7 +99,15 @@ function verdict(observation: Observation, canary: PodState, target: NamedModel)
     at: isoTime(observation.nowMs),
   });
   // The former live.ini was accepted, so a refusal can only be about the new one.
-  if (unproved.kind === 'refused') return refuse(settingIn(unproved.message, target), unproved.message);
+  if (unproved.kind === 'refused') {
+    const suspects = differences(record.model, target.model);
+    const setting = settingIn(unproved.message, target) ?? suspects.map(({ part }) => part).join(', ');
+    const changes = suspects.map(({ part, now }) => (now === undefined ? part : `${part} = ${now}`)).join(', ');
+    return refuse(
+      setting === '' ? 'configuration' : setting,
+      `${pod.name} refused to load it (${unproved.message}). Changed against the proved configuration: ${changes}. The pod's log names the line.`,
+    );
+  }
   if (unproved.kind === 'mismatch' && ageMs > MISMATCH_GRACE_MS) {
     const [first] = unproved.mismatches;
     if (first !== undefined) {
@@ -114,10 +128,24 @@ function verdict(observation: Observation, canary: PodState, target: NamedModel)
     : undefined;
 }
 
-/** The setting that PgBouncer's words are about, when they name one we wrote. */
-function settingIn(message: string, target: NamedModel): string {
+/** The setting that PgBouncer's words are about, when they name one we wrote; RELOAD itself only points to the log. */
+function settingIn(message: string, target: NamedModel): string | undefined {
   const words = new Set(message.split(/[^a-z0-9_]+/));
-  return Object.keys(target.model.settings).find((name) => words.has(name)) ?? 'configuration';
+  return Object.keys(target.model.settings).find((name) => words.has(name));
+}
+
+/** What a configuration changes against another, by the names that users know; values of settings only, nothing secret. */
+function differences(before: PoolerModel, after: PoolerModel): readonly { part: string; now?: string }[] {
+  const names = [...new Set([...Object.keys(before.settings), ...Object.keys(after.settings)])].sort();
+  const settings = names
+    .filter((name) => before.settings[name] !== after.settings[name])
+    .map((name) => ({ part: name, now: after.settings[name] ?? 'default' }));
+  const parts = [
+    { part: 'databases', same: canonicalJson(before.databases) === canonicalJson(after.databases) },
+    { part: 'auth.users', same: before.userlistFile === after.userlistFile },
+    { part: 'server.tls', same: canonicalJson(before.serverTls) === canonicalJson(after.serverTls) },
+  ];
+  return [...settings, ...parts.filter(({ same }) => !same).map(({ part }) => ({ part }))];
 }
 
 function stepName(unproved: Unproved): string {

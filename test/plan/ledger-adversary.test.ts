@@ -5,7 +5,8 @@ import { sumOf } from '../../src/sizing/sizes.ts';
 import { propertyRuns } from '../sizing/property-runs.ts';
 import { Operator } from './ledger-operator.ts';
 import type { Omission, Tally } from './ledger-operator.ts';
-import { randomOf, World } from './ledger-world.ts';
+import { World } from './ledger-world.ts';
+import { randomOf } from '../support/random.ts';
 
 const STEPS = 100;
 
