@@ -18,7 +18,7 @@ import type { LivePool } from './world.ts';
 export type ReconcilerOptions = ObserverOptions &
   ApplierOptions & {
     readonly client: KubeApi;
-    readonly events: EventRecorder;
+    readonly events: Pick<EventRecorder, 'record'>;
     readonly log: Log;
     /** Epoch of the present leadership; undefined when this process does not lead (any more). */
     readonly epoch: () => number | undefined;

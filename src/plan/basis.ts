@@ -40,7 +40,11 @@ export function chooseBasis(
     if (!fleet.feasible) return `spec.budget: ${fleet.message}. ${REASONS.BudgetTooSmall.remedy}`;
     return { wish: from, desired: from.desired, target, basis: target.basis, fleet, states, targets, template };
   };
-  const declared = wish.desired === undefined ? undefined : choose(wish, wish.desired);
+  const { desired } = wish;
+  // What is proved already is taken from the record, which stays the same object from look to look.
+  const same = desired !== undefined && desired.modelHash === record?.modelHash;
+  const declared =
+    desired === undefined ? undefined : choose(wish, same ? { ...desired, model: record.model } : desired);
   if (typeof declared === 'object') return declared;
   const standing =
     declared === undefined

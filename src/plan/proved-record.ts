@@ -18,7 +18,18 @@ export type ProvedRecord = {
 export function readProvedRecord(observation: Observation): ProvedRecord | undefined {
   const name = childNames(observation.pool.metadata.name).configMap;
   const data = observation.children.get(`ConfigMap/${name}`)?.['data'] as Record<string, string> | undefined;
-  const text = data?.['proved.json'];
+  if (data === undefined) return undefined;
+  const known = RECORDS.get(data);
+  if (known !== undefined) return known;
+  const record = decode(data['proved.json']);
+  if (record !== undefined) RECORDS.set(data, record);
+  return record;
+}
+
+/** The same stored object gives the same record, so that what is derived from it can be kept beside it too. */
+const RECORDS = new WeakMap<Readonly<Record<string, string>>, ProvedRecord>();
+
+function decode(text: string | undefined): ProvedRecord | undefined {
   if (text === undefined) return undefined;
   try {
     const raw = JSON.parse(text) as Partial<ProvedRecord> | null;

@@ -24,6 +24,18 @@ type Line = readonly [name: string, text: string];
  * @throws RenderError when something can't be written so that PgBouncer reads exactly that.
  */
 export function renderIni(model: PoolerModel, sizes: Sizes, place: IniPlace): RenderedIni {
+  const key = JSON.stringify([sizes, place]);
+  const known = RENDERED.get(model) ?? new Map<string, RenderedIni>();
+  RENDERED.set(model, known);
+  const rendered = known.get(key) ?? render(model, sizes, place);
+  known.set(key, rendered);
+  return rendered;
+}
+
+/** A fleet asks for the same few texts at every look; they go with their model. */
+const RENDERED = new WeakMap<PoolerModel, Map<string, RenderedIni>>();
+
+function render(model: PoolerModel, sizes: Sizes, place: IniPlace): RenderedIni {
   const entries = model.databases.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const twice = entries.find((entry, index) => entry.name === entries[index + 1]?.name);
   if (twice !== undefined) {
