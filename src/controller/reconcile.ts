@@ -8,7 +8,7 @@ import { isApiError } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { resourceOf, type LiveObject } from '../kube/resources.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
-import { planPool } from '../plan/plan.ts';
+import { newerEpoch, planPool } from '../plan/plan.ts';
 import type { Outcome } from '../runtime/controller.ts';
 import type { Log } from '../runtime/log.ts';
 import { apply, type ApplierOptions } from './apply.ts';
@@ -52,6 +52,9 @@ export class Reconciler {
     await this.#recheckForeign(key, pool, signal);
     const observation = await observe(this.#options, key, pool, epoch, signal);
     if (observation === undefined) return { requeueAfterMs: SECRET_WAIT_MS };
+    const newer = newerEpoch(observation);
+    if (newer !== undefined)
+      log.warn('a later leader is at work, leaving the fleet to it', { pool: key, epoch, newer });
     const plan = planPool(observation);
     this.#options.onPlanned?.(key, observation, plan);
     await this.#closeWhatIsGone(key, observation);

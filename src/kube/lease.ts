@@ -186,12 +186,12 @@ export class LeaderElector {
       return;
     }
     if (lease === undefined) {
-      const epoch = Math.max(this.#highestEpoch + 1, Math.floor((clock.now() - EPOCH_ZERO_MS) / 1000));
+      const epoch = this.#nextEpoch();
       this.#observe(await this.#createLease(epoch));
       this.#begin(epoch, startedMs);
       return;
     }
-    const epoch = this.#highestEpoch + 1;
+    const epoch = this.#nextEpoch();
     this.#observe(await this.#write(lease, epoch, microTime(clock.now())));
     this.#begin(epoch, startedMs);
   }
@@ -202,6 +202,11 @@ export class LeaderElector {
     const { holderIdentity = '', leaseDurationSeconds = 0 } = lease?.spec ?? {};
     const durationMs = Math.max(leaseDurationSeconds * 1000, this.#leaseDurationMs);
     return holderIdentity !== '' && holderIdentity !== this.#options.identity && nowMs - sinceMs < durationMs;
+  }
+
+  /** Above every one seen, and above those of leaders that this Lease knows nothing of: one that was deleted, a process without election. */
+  #nextEpoch(): number {
+    return Math.max(this.#highestEpoch + 1, Math.floor((this.#options.clock.now() - EPOCH_ZERO_MS) / 1000));
   }
 
   #begin(epoch: number, startedMs: number): void {

@@ -36,6 +36,10 @@ const NOT_ARRIVED_MS = 5_000;
 
 /** Plans one PoolConfig. Pure: the same observation gives the same plan, and with nothing to change there is no action. */
 export function planPool(observation: Observation): Plan {
+  if (newerEpoch(observation) !== undefined) {
+    const status = observation.pool.status ?? {};
+    return { actions: [], status, events: [], requeueAfterMs: NOT_ARRIVED_MS };
+  }
   const record = readProvedRecord(observation);
   const foreign = foreignChildren(observation);
   const first = desire(observation, record?.proved === true);
@@ -44,6 +48,15 @@ export function planPool(observation: Observation): Plan {
   const chosen = chooseBasis(observation, wish, record, image);
   if (!('basis' in chosen)) return waitingPlan(observation, chosen.wish, image);
   return fleetPlan(observation, chosen, record, image);
+}
+
+/**
+ * The epoch of a later leader that has written a pod already. Whoever sees it leads no more, though its own clock may not have told it yet
+ * (a suspended machine's stands still): the resourceVersions that it reads from here on would be accepted, so it must not write at all.
+ */
+export function newerEpoch({ pods, epoch }: Observation): number | undefined {
+  const newest = Math.max(0, ...pods.map((pod) => pod.grant?.epoch ?? 0));
+  return newest > epoch ? newest : undefined;
 }
 
 function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecord | undefined, image: string): Plan {

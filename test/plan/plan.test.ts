@@ -300,6 +300,20 @@ describe('planning', () => {
     assert.deepEqual(sizes(fleet), [10, 9]);
   });
 
+  it('does nothing at all once a pod carries the epoch of a later leader: what it reads now would let it write', () => {
+    const fleet = new PaperFleet();
+    fleet.settle();
+    fleet.epoch -= 1;
+    fleet.edit({ budget: { connections: 20 } });
+    const { status } = fleet.pool;
+    const plan = fleet.turn();
+    assert.deepEqual(plan.actions, []);
+    assert.deepEqual(plan.events, []);
+    assert.deepEqual(plan.status, status);
+    fleet.epoch += 1;
+    assert.notDeepEqual(fleet.turn().actions, []);
+  });
+
   it('never lets the sizes in force exceed the budget, whatever is edited, scaled, killed and rolled (property)', () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('replicas' as const), value: fc.integer({ min: 1, max: 5 }) }),

@@ -18,6 +18,8 @@ export type Call = {
 export type Fate = {
   /** Virtual time until it arrives, and again as much until its answer is back. */
   readonly delayMs: number;
+  /** Where the way back takes another time than the way there. */
+  readonly answerDelayMs?: number;
   readonly arrives: boolean;
   /** `lost`: the caller gets an error as of a broken connection. `never`: the caller is dead, its promise stays pending for ever. */
   readonly answer: 'given' | 'lost' | 'never';

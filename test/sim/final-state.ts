@@ -1,0 +1,65 @@
+// What a fleet must be once nothing happens any more: as declared, proved, and with nothing left over from what happened to it.
+import type { PoolConfig } from '../../src/api/poolconfig.gen.ts';
+import { decodeGrant } from '../../src/model/grant.ts';
+import { ANNOTATION, LABEL, PLACE } from '../../src/model/names.ts';
+import { SETTINGS } from '../../src/model/settings/table.ts';
+import type { SimApi, SimObject } from './kube/sim-api.ts';
+import { NAMESPACE, POOL } from './operations.ts';
+import type { DataPlane } from './pooler/data-plane.ts';
+import { FOREIGN_LABEL } from './surroundings.ts';
+
+export type FinalWorld = { readonly api: SimApi; readonly plane: DataPlane; readonly budget: number };
+
+/** What is not as it should be in the end; empty when all is well. A specification that can't be had must be told, and the fleet stands. */
+export function finalFaults({ api, plane }: FinalWorld): readonly string[] {
+  const pool = api.find('PoolConfig', NAMESPACE, POOL) as unknown as PoolConfig;
+  const ready = pool.status?.conditions?.find(({ type }) => type === 'Ready');
+  const faults: string[] = [];
+  if (pool.status?.observedGeneration !== pool.metadata.generation) faults.push('status is of an older generation');
+  const stalled = pool.status?.conditions?.some(({ type, status }) => type === 'Stalled' && status === 'True') === true;
+  const infeasible = stalled && ready?.reason === 'BudgetTooSmall';
+  if (ready?.status !== 'True' && !infeasible)
+    faults.push(`Ready is ${ready?.status}: ${ready?.reason} ${ready?.message}`);
+  const pods = api.list('Pod').filter((pod) => pod.metadata.labels?.[LABEL.pool] === POOL);
+  const replicas = pool.spec.fleet?.replicas ?? 2;
+  if (!infeasible && pods.length !== replicas) faults.push(`${pods.length} pods, ${replicas} wanted`);
+  const sets = api
+    .list('ReplicaSet')
+    .filter((set) => set.metadata.labels?.[LABEL.pool] === POOL && set.metadata.labels[FOREIGN_LABEL] === undefined);
+  if (sets.length !== 1) faults.push(`${sets.length} ReplicaSets`);
+  return [...faults, ...pods.flatMap((pod) => podFaults(pod, plane))];
+}
+
+function podFaults(pod: SimObject, plane: DataPlane): readonly string[] {
+  const { name, annotations = {}, labels = {} } = pod.metadata;
+  const say = (what: string): string => `${name}: ${what}`;
+  if ((pod.metadata as { deletionTimestamp?: string }).deletionTimestamp !== undefined)
+    return [say('is still leaving')];
+  const grant = decodeGrant(annotations[ANNOTATION.grant]);
+  const ip = (pod['status'] as { podIP?: string } | undefined)?.podIP;
+  const process = ip === undefined ? undefined : plane.processAt(ip);
+  if (grant === undefined || process === undefined || process.exited)
+    return [say('is not running, or was never granted anything')];
+  const { config, databases, pools } = process.read();
+  const faults: string[] = [];
+  if (grant.unsettled !== undefined)
+    faults.push(say(`a shrink was never verified: ${JSON.stringify(grant.unsettled)}`));
+  if (annotations[ANNOTATION.drain] !== undefined) faults.push(say('is marked as drained'));
+  if (labels[LABEL.serving] !== 'true') faults.push(say('takes no new clients'));
+  if (config.get('conffile') !== PLACE.liveFile) faults.push(say(`runs ${config.get('conffile')}`));
+  const lifetime = SETTINGS.get('server_lifetime')?.default ?? '';
+  if (config.get('server_lifetime') !== lifetime)
+    faults.push(say(`server_lifetime is ${config.get('server_lifetime')}, left over from a drain`));
+  for (const row of databases) {
+    if (row.name === 'pgbouncer') continue;
+    if (row.paused || row.disabled) faults.push(say(`${row.name} is paused`));
+    const granted = grant.sizes[row.name];
+    if (row.poolSize !== granted || row.maxConnections !== granted)
+      faults.push(say(`${row.name} runs with ${row.poolSize} and ${row.maxConnections}, granted are ${granted}`));
+    const servers = pools
+      .filter(({ database }) => database === row.name)
+      .reduce((sum, { servers: open }) => sum + open, 0);
+    if (granted !== undefined && servers > granted) faults.push(say(`${row.name} holds ${servers} of ${granted}`));
+  }
+  return faults;
+}

@@ -1,0 +1,140 @@
+// Looks at the whole simulated world after every step and at every write: the promises that no history may break.
+import { decodeGrant, type Grant } from '../../src/model/grant.ts';
+import { ANNOTATION } from '../../src/model/names.ts';
+import type { Sizes } from '../../src/model/pooler-model.ts';
+import { sumOf } from '../../src/sizing/sizes.ts';
+import type { LiveObject } from '../../src/kube/resources.ts';
+
+/** What is really so, whatever anybody has read or written of it. */
+export type Truth = {
+  /** Connections that PostgreSQL has from poolers of the fleet, logins and orphans included. */
+  readonly realBackends: () => number;
+  /** Sizes that a pod's running PgBouncer allows now; undefined where none runs. */
+  readonly sizesInForce: (podUid: string) => Sizes | undefined;
+  /** Connections that outlived the pooler that opened them, and what poolers hold whose pods are gone. */
+  readonly unowned: () => number;
+  readonly pods: () => readonly LiveObject[];
+};
+
+/** Something that must never be; the message names numbers. */
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+type Goal = { readonly budget: number; readonly generation: number };
+
+export class Watchman {
+  readonly #truth: Truth;
+  /** Connections that the fleet may have now; a lowered budget counts once it could be reached. */
+  #allowed: number;
+  #goal: Goal;
+  #checks = 0;
+  #most = 0;
+
+  constructor(truth: Truth, budget: number) {
+    this.#truth = truth;
+    this.#allowed = budget;
+    this.#goal = { budget, generation: 1 };
+  }
+
+  /** How often the promises were looked at. */
+  get checks(): number {
+    return this.#checks;
+  }
+
+  /** Most connections that PostgreSQL had at once, in parts of what was allowed then. */
+  get peakShare(): number {
+    return this.#most;
+  }
+
+  get allowed(): number {
+    return this.#allowed;
+  }
+
+  /** A new budget is declared. Higher ones hold at once, lower ones as soon as the fleet has given back what it held. */
+  declare(budget: number, generation: number): void {
+    this.#goal = { budget, generation };
+    if (budget > this.#allowed) this.#allowed = budget;
+  }
+
+  /** After every step of the world. `seen`: the generation that the operator's plan was made for, undefined while that is blocked. */
+  check(seen: number | undefined): void {
+    this.#checks += 1;
+    const real = this.#truth.realBackends();
+    if (real > this.#allowed) {
+      throw new Violation(
+        `${real} connections at PostgreSQL, ${this.#allowed} are allowed (${this.#truth.unowned()} of them without a pod)`,
+      );
+    }
+    this.#most = Math.max(this.#most, real / this.#allowed);
+    if (this.#goal.budget < this.#allowed && seen === this.#goal.generation && this.potential() <= this.#goal.budget) {
+      this.#allowed = this.#goal.budget;
+    }
+  }
+
+  /** At every accepted write of a pod. `epoch`: of the operator that wrote it; undefined for the world's own. */
+  checkGrant(
+    former: LiveObject | undefined,
+    now: LiveObject,
+    epoch: number | undefined,
+    seen: number | undefined,
+  ): void {
+    const before = grantOf(former);
+    const after = grantOf(now);
+    if (epoch === undefined || after === undefined) return;
+    this.#checks += 1;
+    const { name } = now.metadata;
+    const tooSmall = Object.entries(after.sizes).find(([, size]) => !Number.isInteger(size) || size < 1);
+    if (tooSmall !== undefined) throw new Violation(`${name} was granted ${tooSmall[0]}=${tooSmall[1]}`);
+    if (before !== undefined && before.epoch > epoch) {
+      throw new Violation(`${name} carries epoch ${before.epoch}, and a leader of epoch ${epoch} could still write it`);
+    }
+    if (!grows(before, after, this.#truth.sizesInForce(now.metadata.uid))) return;
+    const potential = this.potential();
+    if (potential > this.#allowed) {
+      throw new Violation(
+        `${name} grew to ${JSON.stringify(after.sizes)} while ${potential} connections may be held and ${this.#allowed} are allowed`,
+      );
+    }
+    if (seen === this.#goal.generation && potential > this.#goal.budget) {
+      throw new Violation(
+        `${name} grew while ${potential} connections are above the new budget of ${this.#goal.budget}`,
+      );
+    }
+  }
+
+  /** Connections that may be held without anybody's further consent: whatever is granted, was granted, or is in force, and what is left of the dead. */
+  potential(): number {
+    return this.#truth.pods().reduce((sum, pod) => {
+      const grant = grantOf(pod);
+      const inForce = this.#truth.sizesInForce(pod.metadata.uid) ?? {};
+      const names = new Set([
+        ...Object.keys(grant?.sizes ?? {}),
+        ...Object.keys(grant?.unsettled ?? {}),
+        ...Object.keys(inForce),
+      ]);
+      return (
+        sum +
+        sumOf(
+          Object.fromEntries(
+            [...names].map((name) => [
+              name,
+              Math.max(grant?.sizes[name] ?? 0, grant?.unsettled?.[name] ?? 0, inForce[name] ?? 0),
+            ]),
+          ),
+        )
+      );
+    }, this.#truth.unowned());
+  }
+}
+
+function grantOf(pod: LiveObject | undefined): Grant | undefined {
+  return decodeGrant(pod?.metadata.annotations?.[ANNOTATION.grant]);
+}
+
+/** What a pod has taken by itself at its boot is no growth when it is written down. */
+function grows(before: Grant | undefined, after: Grant, inForce: Sizes | undefined): boolean {
+  return Object.entries(after.sizes).some(
+    ([name, size]) => size > Math.max(before?.sizes[name] ?? 0, before?.unsettled?.[name] ?? 0, inForce?.[name] ?? 0),
+  );
+}
