@@ -26,7 +26,7 @@ export type Choice = {
   readonly canary: string | undefined;
 };
 
-/** A refusal by the server behind the pool may pass; it is tried again after this. */
+/** What was no word of PgBouncer against the configuration may pass; it is tried again after this. */
 const RETRY_AFTER_MS = 60_000;
 const MISMATCH_GRACE_MS = 2_000;
 /** Each try takes up to 2.5 s, in which PgBouncer has tried several times itself; meanwhile the clients of the canary wait. */
@@ -76,8 +76,9 @@ function standingRefusal(observation: Observation, target: NamedModel): Refusal 
     message: refused.message ?? '',
     at: refused.at ?? '',
   };
-  const passing = refusal.setting === SERVER_LOGIN;
-  return passing && observation.nowMs - parseIso(refusal.at) > RETRY_AFTER_MS ? undefined : refusal;
+  return PASSING.has(refusal.setting) && observation.nowMs - parseIso(refusal.at) > RETRY_AFTER_MS
+    ? undefined
+    : refusal;
 }
 
 export const SERVER_LOGIN = 'server login';
@@ -148,16 +149,27 @@ function differences(before: PoolerModel, after: PoolerModel): readonly { part: 
   return [...settings, ...parts.filter(({ same }) => !same).map(({ part }) => ({ part }))];
 }
 
-function stepName(unproved: Unproved): string {
-  return {
-    noGrant: 'grant',
-    unreachable: 'admin console',
-    notLoaded: 'loading',
-    refused: 'loading',
-    mismatch: 'read-back',
-    userlist: 'userlist',
-    server: SERVER_LOGIN,
-  }[unproved.kind];
+const STEP_NAMES = {
+  noGrant: 'grant',
+  unreachable: 'admin console',
+  notLoaded: 'loading',
+  refused: 'loading',
+  mismatch: 'read-back',
+  userlist: 'userlist',
+  server: SERVER_LOGIN,
+} as const satisfies Record<Unproved['kind'], string>;
+
+/** A pod that was lost, cut off or slow while it tried says nothing about what it was to try. */
+const PASSING: ReadonlySet<string> = new Set([
+  STEP_NAMES.noGrant,
+  STEP_NAMES.unreachable,
+  STEP_NAMES.notLoaded,
+  STEP_NAMES.userlist,
+  STEP_NAMES.server,
+]);
+
+function stepName({ kind }: Unproved): string {
+  return STEP_NAMES[kind];
 }
 
 export function isServerFault(proof: string): proof is ServerFault {

@@ -38,6 +38,8 @@ const LEASE_MS = 6_000;
 const WAKING_MS = 300;
 const START_LIMIT_MS = 180_000;
 const REST_LIMIT_MS = 600_000;
+/** By then a change that was under way has been proved or refused. */
+const SETTLE_MS = 90_000;
 /** Nothing is written for so long: at rest. */
 const REST_MS = 30_000;
 /** After it has settled it is looked at for so long again. */
@@ -101,7 +103,7 @@ class Life {
           orphanMs: setup.monitor ? 20_000 : 4_000,
         },
       ],
-      refuseReload: ({ pod }) => this.#refuse(pod),
+      refuseReload: ({ pod, text }) => this.#refuse(pod, text),
     });
     this.#api = new SimApi({ clock, random });
     new ReplicaSets(this.#api);
@@ -147,6 +149,8 @@ class Life {
     } catch (thrown) {
       if (!(thrown instanceof Violation)) throw thrown;
       this.#violation = thrown;
+      this.#story.tell('history', `VIOLATION ${thrown.message}`);
+      for (const line of this.#everyPod()) this.#story.tell('pod', line);
     } finally {
       for (const operator of this.#operators) operator.kill();
     }
@@ -197,6 +201,9 @@ class Life {
     Object.assign(this.#reloads, { refuse: 0, halfWay: 0, slow: 0 });
     this.#story.tell('history', 'no more faults');
     if (this.#leading() === undefined) this.#startOperator();
+    // A configuration that PgBouncer refused is not tried again: the user corrects it.
+    await this.#pass(SETTLE_MS);
+    if (this.#pool().status?.refused !== undefined) this.#operate({ kind: 'editParameter', seconds: 1_000 });
     const atRest = (): boolean => this.#clock.monotonicMs() - this.#lastWriteMs > REST_MS && this.#faultsLeft() === 0;
     await this.#until(atRest, REST_LIMIT_MS, () => `not at rest after ${REST_LIMIT_MS / 1000} s: ${this.#unrest()}`);
     const sinceMs = this.#lastWriteMs;
@@ -272,7 +279,7 @@ class Life {
     this.#story.tell('fault', JSON.stringify(fault));
   }
 
-  #refuse(pod: string): { message: string; atLine?: number } | undefined {
+  #refuse(pod: string, text: string): { message: string; atLine?: number } | undefined {
     const reloads = this.#reloads;
     const message = 'RELOAD failed, see logs for additional details';
     if (reloads.refuse > 0) {
@@ -285,7 +292,8 @@ class Life {
       reloads.halfWay -= 1;
       strike(this.#coverage, 'reloadHalfApplied', reloads.operation);
       this.#story.tell('fault', `${pod} applies a part of its file and refuses the rest`);
-      return { message, atLine: 8 };
+      // Logins, encryption and limits stand above all that a user may set, so a line that is refused is one of the last.
+      return { message, atLine: text.trimEnd().split('\n').length - this.#draw.integer(0, 3) };
     }
     return undefined;
   }
@@ -455,6 +463,28 @@ class Life {
       if (!(thrown instanceof Violation)) throw thrown;
       this.#violation ??= thrown;
     }
+  }
+
+  /** Who holds what at this moment. */
+  #everyPod(): readonly string[] {
+    const held = this.#plane.serversInForce().filter(({ user }) => user !== 'monitor');
+    const pods = this.#api.list('Pod').filter((pod) => pod.metadata.labels?.[LABEL.pool] === POOL);
+    const ips = new Map(pods.map((pod) => [(pod['status'] as { podIP?: string } | undefined)?.podIP, pod] as const));
+    const addresses = new Set([
+      ...held.map(({ address }) => address),
+      ...[...ips.keys()].filter((ip) => ip !== undefined),
+    ]);
+    return [...addresses].map((address) => {
+      const pod = ips.get(address);
+      const backends = held
+        .filter((group) => group.address === address)
+        .map(({ database, user, count, orphans }) => `${database}/${user} ${count} (${orphans} orphans)`)
+        .join(', ');
+      const { annotations = {}, name } = pod?.metadata ?? {};
+      const deletion = (pod?.metadata as { deletionTimestamp?: string } | undefined)?.deletionTimestamp;
+      const inForce = pod === undefined ? undefined : this.#sizesInForce(pod.metadata.uid);
+      return `${address} ${name ?? 'without a pod'}${deletion === undefined ? '' : ' Terminating'}: PostgreSQL has ${backends || 'nothing'}; in force ${JSON.stringify(inForce)}; grant ${annotations[ANNOTATION.grant]}`;
+    });
   }
 
   /** Pods that are on their way out though the operator did not ask for it, and processes that lost their pod. */

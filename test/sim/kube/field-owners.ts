@@ -15,34 +15,62 @@ export type Applied = { readonly object: JsonMap; readonly owners: FieldOwners }
 const UNOWNED = new Set(['name', 'namespace', 'uid', 'resourceVersion', 'generation', 'creationTimestamp']);
 
 /**
- * Merges what a manager applies into the live object. Lists are taken as values, as for `x-kubernetes-list-type: atomic`.
+ * Merges what a manager applies into the live object. Lists are taken as values, but for those in LISTS_BY_KEY.
  * Answers the paths of fields that others own with another value when they were not to be taken by force.
  */
 export function applyFields(
-  live: JsonMap,
+  liveObject: JsonMap,
   owners: FieldOwners,
   owner: string,
-  applied: JsonMap,
+  appliedObject: JsonMap,
   force: boolean,
 ): Applied | { readonly conflicts: readonly string[] } {
+  const [live, applied] = [keyed(liveObject), keyed(appliedObject)];
   const next = fieldsOf(applied, []);
   const former = owners.get(owner) ?? {};
   const object = merge(live, applied);
-  const taken = changedFields(live, object);
   const rest = [...owners].filter(([name]) => name !== owner);
+  const shared = rest.some(([, fields]) => common(fields, next).length > 0);
+  const taken = shared ? changedFields(live, object) : {};
   const conflicts = rest.flatMap(([, fields]) => common(fields, taken));
   if (conflicts.length > 0 && !force) return { conflicts };
   const others = new Map(rest.map(([name, fields]) => [name, without(fields, taken)]));
   const left = [...others.values()].reduce(without, without(former, next));
-  return { object: dropFields(object, left), owners: new Map([...others, [owner, next]]) };
+  return { object: unkeyed(dropFields(object, left)), owners: new Map([...others, [owner, next]]) };
 }
 
 /** After an update or a patch: what changed belongs to its writer, and to nobody else. */
 export function ownChanges(former: JsonMap, next: JsonMap, owners: FieldOwners, owner: string): FieldOwners {
-  const changed = changedFields(former, next);
+  const changed = changedFields(keyed(former), keyed(next));
   if (Object.keys(changed).length === 0) return owners;
   const kept = new Map([...owners].map(([name, fields]) => [name, without(fields, changed)]));
-  return kept.set(owner, union(kept.get(owner) ?? {}, onlyPresent(changed, next)));
+  return kept.set(owner, union(kept.get(owner) ?? {}, onlyPresent(changed, keyed(next))));
+}
+
+/** Lists of metadata whose entries have owners of their own (`x-kubernetes-list-type: map` and `set`), with what tells entries apart. */
+const LISTS_BY_KEY: Readonly<Record<string, (entry: unknown) => string>> = {
+  ownerReferences: (entry) => String(at(entry, 'uid')),
+  finalizers: String,
+};
+
+/** Such lists as maps. */
+function keyed(object: JsonMap): JsonMap {
+  return withLists(object, (list, keyOf) =>
+    Array.isArray(list) ? Object.fromEntries(list.map((entry: unknown) => [keyOf(entry), entry])) : list,
+  );
+}
+
+function unkeyed(object: JsonMap): JsonMap {
+  return withLists(object, (map) => (isMap(map) ? Object.values(map) : map));
+}
+
+function withLists(object: JsonMap, change: (list: unknown, keyOf: (entry: unknown) => string) => unknown): JsonMap {
+  const { metadata } = object;
+  if (!isMap(metadata)) return object;
+  const present = Object.entries(LISTS_BY_KEY).filter(([name]) => metadata[name] !== undefined);
+  if (present.length === 0) return object;
+  const changed = Object.fromEntries(present.map(([name, keyOf]) => [name, change(metadata[name], keyOf)]));
+  return { ...object, metadata: { ...metadata, ...changed } };
 }
 
 function fieldsOf(value: JsonMap, path: readonly string[]): Fields {
@@ -50,8 +78,9 @@ function fieldsOf(value: JsonMap, path: readonly string[]): Fields {
   for (const [key, part] of Object.entries(value)) {
     if (part === undefined || (path.length === 0 && (key === 'apiVersion' || key === 'kind'))) continue;
     if (path.length === 1 && path[0] === 'metadata' && UNOWNED.has(key)) continue;
-    fields[key] = isMap(part) && Object.keys(part).length > 0 ? fieldsOf(part, [...path, key]) : true;
-    if (path.length === 0 && key === 'metadata' && Object.keys(fields[key]).length === 0) delete fields[key];
+    const inner = isMap(part) ? fieldsOf(part, [...path, key]) : undefined;
+    if (inner !== undefined && Object.keys(inner).length > 0) fields[key] = inner;
+    else if (key !== 'metadata' || path.length > 0) fields[key] = true;
   }
   return fields;
 }
@@ -130,13 +159,13 @@ function onlyPresent(fields: Fields, object: unknown): Fields {
 /** Maps that become empty by it go too. */
 function dropFields(object: JsonMap, fields: Fields): JsonMap {
   if (Object.keys(fields).length === 0) return object;
-  const result: Record<string, unknown> = { ...object };
+  const result = new Map(Object.entries(object));
   for (const [key, part] of Object.entries(fields)) {
-    const value = result[key];
+    const value = result.get(key);
     if (value === undefined) continue;
     const kept = part !== true && isMap(value) ? dropFields(value, part) : undefined;
-    if (kept === undefined || Object.keys(kept).length === 0) delete result[key];
-    else result[key] = kept;
+    if (kept === undefined || Object.keys(kept).length === 0) result.delete(key);
+    else result.set(key, kept);
   }
-  return result;
+  return Object.fromEntries(result);
 }

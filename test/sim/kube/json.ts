@@ -1,6 +1,6 @@
 // JSON values that nobody can change any more: copied and frozen on the way in, shared by everybody afterwards.
 
-export type JsonMap = { readonly [key: string]: unknown };
+export type JsonMap = Readonly<Record<string, unknown>>;
 
 /** What is in here is frozen down to its leaves, so it need not be copied again. */
 const FROZEN = new WeakSet<object>();
@@ -44,12 +44,19 @@ export function sameJson(a: unknown, b: unknown): boolean {
 /** JSON merge patch (RFC 7396): maps are merged, null removes, everything else replaces. */
 export function mergePatched(target: unknown, patch: unknown): unknown {
   if (!isMap(patch)) return sameJson(target, patch) ? target : frozen(patch);
-  const result: Record<string, unknown> = isMap(target) ? { ...target } : {};
+  const result = new Map(isMap(target) ? Object.entries(target) : []);
   for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete result[key];
-    else if (value !== undefined) result[key] = mergePatched(result[key], value);
+    if (value === null) result.delete(key);
+    else if (value !== undefined) result.set(key, mergePatched(result.get(key), value));
   }
-  return isMap(target) && sameJson(target, result) ? target : result;
+  const merged = Object.fromEntries(result);
+  return isMap(target) && sameJson(target, merged) ? target : merged;
+}
+
+/** The map without some of its keys; the map itself where it has none of them. */
+export function omitted(map: JsonMap, keys: readonly string[]): JsonMap {
+  if (!keys.some((key) => Object.hasOwn(map, key))) return map;
+  return Object.fromEntries(Object.entries(map).filter(([key]) => !keys.includes(key)));
 }
 
 /** The value at the end of a path; undefined where the path ends before. */

@@ -3,7 +3,7 @@ import type { LiveObject } from '../../../src/kube/resources.ts';
 import type { Clock } from '../../../src/runtime/clock.ts';
 import { frozen } from './json.ts';
 
-export type SimObject = LiveObject & { readonly [field: string]: unknown };
+export type SimObject = LiveObject & Readonly<Record<string, unknown>>;
 
 export type ObjectEvent = {
   readonly type: 'added' | 'modified' | 'deleted';

@@ -1,0 +1,54 @@
+// Reads pgbouncer.ini line by line as PgBouncer does, so that a refused file has been applied down to its bad line.
+import { parseConnection, parseIni } from '../../support/pgbouncer-grammar.ts';
+
+export type FileTaker = {
+  readonly section: (name: string) => void;
+  /** False when the line is refused. */
+  readonly database: (name: string, connection: ReadonlyMap<string, string>) => boolean;
+  readonly setting: (name: string, value: string) => boolean;
+};
+
+/** Keys of a [databases] line that the model knows; another one is an error of the model, not of PgBouncer. */
+const DATABASE_KEYS: ReadonlySet<string> = new Set([
+  ...['host', 'port', 'dbname', 'pool_size', 'max_db_connections', 'pool_mode', 'connect_query'],
+]);
+
+/**
+ * True when every line was taken. `badLine` (from 1) is refused whatever it says.
+ * @throws for a line that real PgBouncer could take and the model can not.
+ */
+export function takeFile(text: string, taker: FileTaker, badLine?: number): boolean {
+  let section: string | undefined;
+  for (const [index, line] of (text.split('\0', 1)[0] ?? '').split('\n').entries()) {
+    if (badLine === index + 1) return false;
+    if (/^\s*([;#].*)?$/.test(line)) continue;
+    let read: ReturnType<typeof parseIni>;
+    try {
+      read = parseIni(section === undefined || line.startsWith('[') ? line : `[${section}]\n${line}`);
+    } catch (error) {
+      if (error instanceof SyntaxError) return false;
+      throw error;
+    }
+    const [{ name, entries } = { name: '', entries: [] }] = read;
+    if (line.startsWith('[')) {
+      if (name !== 'databases' && name !== 'pgbouncer') throw new Error(`the model knows no section [${name}]`);
+      section = name;
+      taker.section(name);
+      continue;
+    }
+    for (const [key, value] of entries)
+      if (!(name === 'databases' ? takeDatabase(taker, key, value) : taker.setting(key, value))) return false;
+  }
+  return section !== undefined;
+}
+
+function takeDatabase(taker: FileTaker, name: string, value: string): boolean {
+  let connection: ReadonlyMap<string, string>;
+  try {
+    connection = parseConnection(value);
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+  return [...connection.keys()].every((key) => DATABASE_KEYS.has(key)) && taker.database(name, connection);
+}
