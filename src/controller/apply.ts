@@ -216,6 +216,7 @@ async function command(
       await drainToSize(console, {
         targets: action.to,
         fromSizes: action.from,
+        alone: action.alone,
         deadlineMs: SHRINK_DEADLINE_MS,
         clock: options.clock,
         signal,

@@ -131,14 +131,14 @@ export class Prover {
 }
 
 /**
- * Everything in live.ini that the way to the server depends on: the database lines without their sizes, and server TLS. New passwords are
+ * Everything in live.ini that the way to the server depends on: the database lines without sizes and lifetime, and server TLS. New passwords are
  * tried straight at the server before any pod is told of them.
  */
 function serverKey(pod: PodFacts, live: string): string {
   const lines = live
     .split('\n')
     .filter((line) => line.includes('host=') || line.startsWith('server_tls_'))
-    .map((line) => line.replace(/ (pool_size|max_db_connections)='?\d+'?/g, ''));
+    .map((line) => line.replace(/ (pool_size|max_db_connections|server_lifetime)='?\d+'?/g, ''));
   return createHash('sha256')
     .update([pod.container.id ?? '', ...lines].join('\n'))
     .digest('hex');

@@ -6,6 +6,8 @@ export type Grant = {
   readonly sizes: Sizes;
   /** Former, larger sizes of cells whose shrink is not verified yet. */
   readonly unsettled?: Sizes;
+  /** Databases that the short lifetime of a drain reaches; the others have their own on their line. Absent: it reaches all. */
+  readonly drainable?: readonly string[];
   /** Hash of the PoolerModel (everything but sizes) that live.ini was rendered from. */
   readonly model: string;
   /** Hash of the live.ini text, as PgBouncer shows it once loaded. */
@@ -25,10 +27,15 @@ export type DrainMark = {
 export function decodeGrant(text: string | undefined): Grant | undefined {
   const raw = parseObject(text);
   if (raw === undefined) return undefined;
-  const { sizes, unsettled, model, ini, epoch, atMs } = raw;
+  const { sizes, unsettled, drainable, model, ini, epoch, atMs } = raw;
   if (!isSizes(sizes) || typeof model !== 'string' || typeof ini !== 'string') return undefined;
   if (typeof epoch !== 'number' || typeof atMs !== 'number') return undefined;
-  return { sizes, ...(isSizes(unsettled) ? { unsettled } : {}), model, ini, epoch, atMs };
+  return {
+    sizes,
+    ...(isSizes(unsettled) ? { unsettled } : {}),
+    ...(isNames(drainable) ? { drainable } : {}),
+    ...{ model, ini, epoch, atMs },
+  };
 }
 
 export function decodeDrainMark(text: string | undefined): DrainMark | undefined {
@@ -49,6 +56,10 @@ function parseObject(text: string | undefined): Record<string, unknown> | undefi
   } catch {
     return undefined;
   }
+}
+
+function isNames(raw: unknown): raw is readonly string[] {
+  return Array.isArray(raw) && raw.every((name) => typeof name === 'string');
 }
 
 function isSizes(raw: unknown): raw is Sizes {

@@ -33,6 +33,8 @@ export type Action = { readonly why: string } & (
       readonly uid: string;
       readonly from: Sizes;
       readonly to: Sizes;
+      /** The short lifetime reaches no other database. */
+      readonly alone: boolean;
     }
   /** Pauses, waits until no server is active, closes what clients are left. */
   | {

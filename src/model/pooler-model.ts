@@ -45,4 +45,6 @@ export type ExpectedDatabase = {
   readonly poolMode: PoolMode;
   readonly poolSize: number;
   readonly maxConnections: number;
+  /** Only where the line has one of its own. */
+  readonly serverLifetimeSeconds?: number;
 };

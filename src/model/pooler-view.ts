@@ -12,6 +12,8 @@ export type DatabaseRow = {
   readonly currentConnections: number;
   readonly currentClientConnections: number;
   readonly poolMode: PoolMode | undefined;
+  /** In force for this database, its own or the process's, without fractions. */
+  readonly serverLifetimeSeconds?: number;
   readonly paused: boolean;
   readonly disabled: boolean;
 };

@@ -9,6 +9,8 @@ export type LifetimeDrain = {
   readonly targets: Sizes;
   /** Sizes before, for the pace; a database that is missing here is paced by what it has open. */
   readonly fromSizes: Sizes;
+  /** Every other database has a server lifetime on its own line, so that the short one does not reach it. */
+  readonly alone?: boolean;
   readonly signal?: AbortSignal;
   readonly deadlineMs: number;
   readonly clock?: Clock;
@@ -17,15 +19,21 @@ export type LifetimeDrain = {
 export type LifetimeDrainResult = { readonly settled: boolean; readonly tookMs: number };
 
 const POLL_MS = 20;
-/** How long a drain should take where the floor below allows it. */
+/** How long a drain should take where the bounds below allow it. */
 const PACE_SECONDS = 0.5;
+/** Between two closings of a pool at most; about as long as it takes to see that one was the last. */
+const GAP_SECONDS = 0.025;
+/** Younger servers are not closed, so a longer one would make a pool that has just grown wait. */
+const LONGEST_LIFETIME_SECONDS = 1;
 /** Below it, pools that don't shrink would spend their time with logins: they recycle size/lifetime connections a second meanwhile. */
 const SHORTEST_LIFETIME_SECONDS = 0.2;
+/** A pool above its size logs nobody in, so it may close its servers as fast as it likes. */
+const SHORTEST_LIFETIME_ALONE_SECONDS = 0.01;
 
 /**
  * Closes server connections at a transaction's end until every database has at most its target (reserve pools aside), then restores the file's
  * server_lifetime by RELOAD, also after a failure. PgBouncer closes one connection of a pool every lifetime/size, so going from P0 to P1
- * takes (P0 − P1)·lifetime/P1.
+ * takes (P0 − P1)·lifetime/P1, or until the transactions that run have ended.
  */
 export async function drainToSize(console: PoolerConsole, drain: LifetimeDrain): Promise<LifetimeDrainResult> {
   const { targets, signal, clock = systemClock } = drain;
@@ -54,13 +62,17 @@ export async function drainToSize(console: PoolerConsole, drain: LifetimeDrain):
   }
 }
 
-/** The shortest that any database needs; the setting is process-wide. */
-function lifetimeSeconds({ targets, fromSizes }: LifetimeDrain, open: ReadonlyMap<string, number>): number {
+/** The shortest that any database needs; it reaches all of them that have no lifetime of their own. */
+function lifetimeSeconds(
+  { targets, fromSizes, alone = false }: LifetimeDrain,
+  open: ReadonlyMap<string, number>,
+): number {
   const wanted = Object.entries(targets).flatMap(([database, target]) => {
     const excess = Math.max(fromSizes[database] ?? 0, open.get(database) ?? 0) - target;
-    return excess > 0 ? [(PACE_SECONDS * target) / excess] : [];
+    return excess > 0 ? [target * Math.min(PACE_SECONDS / excess, GAP_SECONDS)] : [];
   });
-  return Math.max(SHORTEST_LIFETIME_SECONDS, Math.min(...wanted));
+  const shortest = alone ? SHORTEST_LIFETIME_ALONE_SECONDS : SHORTEST_LIFETIME_SECONDS;
+  return Math.min(LONGEST_LIFETIME_SECONDS, Math.max(shortest, Math.min(...wanted)));
 }
 
 function serversByDatabase(pools: readonly PoolRow[]): ReadonlyMap<string, number> {

@@ -69,6 +69,7 @@ export function decodeDatabases(rows: readonly ShowRow[]): readonly DatabaseRow[
       currentConnections: countOf(row, 'current_connections', path),
       currentClientConnections: countOf(row, 'current_client_connections', path),
       poolMode: poolModeOf(row, path),
+      serverLifetimeSeconds: countOf(row, 'server_lifetime', path),
       paused: flagOf(row, 'paused', path),
       disabled: flagOf(row, 'disabled', path),
     };

@@ -3,9 +3,10 @@ import { ANNOTATION, PLACE } from '../model/names.ts';
 import type { Grant } from '../model/grant.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
-import type { Sizes } from '../model/pooler-model.ts';
+import type { PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import { renderIni } from '../render/ini.ts';
+import { ownLifetimeSeconds } from '../render/own-lifetime.ts';
 import type { Choice } from './canary.ts';
 import { CHANGE_INTERVAL_MS, serversOf, type NextSizes } from './grants.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
@@ -71,16 +72,41 @@ function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; te
   const projected = pod.grant === undefined || input.observation.nowMs - input.filesWrittenAtMs >= SECRET_LEAD_MS;
   if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash))
     return undefined;
-  const ini = renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder });
+  const { ini, drainable } = renderLive(pod, model, sizes, next.unsettled);
   const grant: Grant = {
     sizes,
     ...(next.unsettled === undefined ? {} : { unsettled: next.unsettled }),
+    ...(drainable === undefined ? {} : { drainable }),
     model: modelHash,
     ini: ini.hash,
     epoch: input.observation.epoch,
     atMs: pod.grant?.atMs ?? input.observation.nowMs,
   };
   return { grant, text: ini.text };
+}
+
+/**
+ * The file in which a drain reaches the databases that shrink and no other. As long as all else stays as it is, so does this: once a shrink is
+ * verified its lines do no harm, and are no reason for another write and RELOAD.
+ */
+function renderLive(
+  { grant, live }: PodFacts,
+  model: PoolerModel,
+  sizes: Sizes,
+  unsettled: Sizes | undefined,
+): { ini: RenderedIni; drainable: readonly string[] | undefined } {
+  const render = (drainable: readonly string[] | undefined): RenderedIni =>
+    renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder }, drainable);
+  const shrinking = Object.keys(unsettled ?? {})
+    .filter((database) => sizes[database] !== undefined)
+    .sort();
+  const former = grant?.drainable;
+  if (former === undefined || shrinking.every((database) => former.includes(database))) {
+    const ini = render(former);
+    if (ini.text === live) return { ini, drainable: former };
+  }
+  const drainable = shrinking.length === 0 ? undefined : shrinking;
+  return { ini: render(drainable), drainable };
 }
 
 /** With the annotations right: load what is not in force, poke what does not arrive, bring busy pools down. */
@@ -121,7 +147,8 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
     });
   }
   const { unsettled } = grant;
-  if (unsettled !== undefined && loadedIni(reading) === grant.ini) {
+  // Not beside a load: its RELOAD would end the short lifetime, and the drain would wait for nothing.
+  if (unsettled !== undefined && !behind && loadedIni(reading) === grant.ini) {
     const busy = Object.keys(unsettled).filter(
       (database) =>
         serversOf(reading.view, database) > (grant.sizes[database] ?? 0) && grant.sizes[database] !== undefined,
@@ -129,12 +156,15 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
     if (busy.length > 0) {
       const pick = (sizes: Sizes): Sizes =>
         Object.fromEntries(busy.map((database) => [database, sizes[database] ?? 1]));
+      const others = reading.view.databases.filter(({ name }) => !busy.includes(name));
+      const { model } = input.choice.modelFor(state);
       actions.push({
         kind: 'shrinkPools',
         pod: pod.name,
         uid: pod.uid,
         from: pick(unsettled),
         to: pick(grant.sizes),
+        alone: others.every(({ name }) => ownLifetimeSeconds(model, name, grant.drainable) !== undefined),
         why: `${pod.name}: ${busy.join(', ')} still above the lowered size, drain by lifetime`,
       });
     }

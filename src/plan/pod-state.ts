@@ -62,8 +62,8 @@ function whyUnproved(pod: PodFacts, reading: PoolerReading | undefined, models: 
   if (loadedIni(reading) !== grant.ini) return { kind: 'notLoaded' };
   const expected = expectedIni(pod, models);
   if (expected === undefined) return { kind: 'notLoaded' };
-  // A drain by lifetime lowers server_lifetime for a moment; the record of the shrink says that it is under way.
-  const mismatches = compareReadBack(expected, reading.view, { drainingByLifetime: grant.unsettled !== undefined });
+  // A drain by lifetime ends before the next reading: a short lifetime that is read was left behind by an operator that died.
+  const mismatches = compareReadBack(expected, reading.view);
   if (mismatches.length > 0) return { kind: 'mismatch', mismatches };
   if (!reading.userlistProved) return { kind: 'userlist' };
   return reading.serverProof === 'proved' ? undefined : { kind: 'server', proof: reading.serverProof };
@@ -78,6 +78,6 @@ export function loadedIni(reading: PoolerReading & { ok: true }): string | undef
 function expectedIni(pod: PodFacts, models: KnownModels): RenderedIni | undefined {
   const model = pod.grant === undefined ? undefined : models.get(pod.grant.model);
   if (model === undefined || pod.grant === undefined) return undefined;
-  const expected = renderIni(model, pod.grant.sizes, { secretsFolder: PLACE.secretsFolder });
+  const expected = renderIni(model, pod.grant.sizes, { secretsFolder: PLACE.secretsFolder }, pod.grant.drainable);
   return expected.hash === pod.grant.ini ? expected : undefined;
 }

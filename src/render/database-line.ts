@@ -13,8 +13,15 @@ const MAX_SIZE = 262_143;
 
 export type RenderedDatabase = { readonly line: string; readonly expected: ExpectedDatabase };
 
-/** @throws RenderError naming the field. `size` undefined means that nobody granted one. */
-export function renderDatabase(entry: DatabaseEntry, size: number | undefined): RenderedDatabase {
+/**
+ * `size` undefined means that nobody granted one. With `ownLifetimeSeconds` the process-wide server_lifetime does not reach the database.
+ * @throws RenderError naming the field.
+ */
+export function renderDatabase(
+  entry: DatabaseEntry,
+  size: number | undefined,
+  ownLifetimeSeconds?: number,
+): RenderedDatabase {
   const field = (key: string): string => `databases[${JSON.stringify(entry.name.toWellFormed())}].${key}`;
   const key = databaseKey(entry.name, field('name'));
   const poolSize = checkedSize(size, field('size'));
@@ -25,6 +32,7 @@ export function renderDatabase(entry: DatabaseEntry, size: number | undefined): 
     ['pool_size', String(poolSize)],
     ['max_db_connections', String(poolSize)],
     ['pool_mode', entry.poolMode],
+    ...(ownLifetimeSeconds === undefined ? [] : [['server_lifetime', String(ownLifetimeSeconds)] as const]),
     ...(entry.connectQuery === undefined
       ? []
       : [['connect_query', checkedText(entry.connectQuery, OWN_QUERY_BYTES, field('connectQuery'))] as const]),
@@ -39,6 +47,7 @@ export function renderDatabase(entry: DatabaseEntry, size: number | undefined): 
       poolMode: entry.poolMode,
       poolSize,
       maxConnections: poolSize,
+      ...(ownLifetimeSeconds === undefined ? {} : { serverLifetimeSeconds: ownLifetimeSeconds }),
     },
   };
 }

@@ -7,6 +7,7 @@ import { LIMIT_SETTINGS, LISTEN_SETTINGS, type FixedSetting } from '../model/set
 import { SETTINGS } from '../model/settings/table.ts';
 import { parameterText } from '../model/settings/validate.ts';
 import { renderDatabase } from './database-line.ts';
+import { ownLifetimeSeconds } from './own-lifetime.ts';
 import { RenderError } from './render-error.ts';
 
 export type IniPlace = {
@@ -19,15 +20,20 @@ export type IniPlace = {
 type Line = readonly [name: string, text: string];
 
 /**
- * The same model, sizes and place give the same bytes. `[databases]` comes first: its lines survive a refused line below
+ * The same model, sizes, place and `drainable` (databases that a drain by lifetime is to reach; all, where absent) give the same bytes. `[databases]` comes first: its lines survive a refused line below
  * them. In `[pgbouncer]` a refused line resets all that stands below it, so logins and encryption stand high.
  * @throws RenderError when something can't be written so that PgBouncer reads exactly that.
  */
-export function renderIni(model: PoolerModel, sizes: Sizes, place: IniPlace): RenderedIni {
-  const key = JSON.stringify([sizes, place]);
+export function renderIni(
+  model: PoolerModel,
+  sizes: Sizes,
+  place: IniPlace,
+  drainable?: readonly string[],
+): RenderedIni {
+  const key = JSON.stringify([sizes, place, drainable]);
   const known = RENDERED.get(model) ?? new Map<string, RenderedIni>();
   RENDERED.set(model, known);
-  const rendered = known.get(key) ?? render(model, sizes, place);
+  const rendered = known.get(key) ?? render(model, sizes, place, drainable);
   known.set(key, rendered);
   return rendered;
 }
@@ -35,7 +41,12 @@ export function renderIni(model: PoolerModel, sizes: Sizes, place: IniPlace): Re
 /** A fleet asks for the same few texts at every look; they go with their model. */
 const RENDERED = new WeakMap<PoolerModel, Map<string, RenderedIni>>();
 
-function render(model: PoolerModel, sizes: Sizes, place: IniPlace): RenderedIni {
+function render(
+  model: PoolerModel,
+  sizes: Sizes,
+  place: IniPlace,
+  drainable: readonly string[] | undefined,
+): RenderedIni {
   const entries = model.databases.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const twice = entries.find((entry, index) => entry.name === entries[index + 1]?.name);
   if (twice !== undefined) {
@@ -45,7 +56,11 @@ function render(model: PoolerModel, sizes: Sizes, place: IniPlace): RenderedIni 
     );
   }
   const databases = entries.map((entry) =>
-    renderDatabase(entry, Object.hasOwn(sizes, entry.name) ? sizes[entry.name] : undefined),
+    renderDatabase(
+      entry,
+      Object.hasOwn(sizes, entry.name) ? sizes[entry.name] : undefined,
+      ownLifetimeSeconds(model, entry.name, drainable),
+    ),
   );
   const lines: readonly Line[] = [
     ...listenLines(place),

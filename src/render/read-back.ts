@@ -12,25 +12,16 @@ export type Mismatch = {
   readonly got: string;
 };
 
-export type ReadBackOptions = {
-  /** server_lifetime is lowered by SET while a pool is made smaller. */
-  readonly drainingByLifetime?: boolean;
-};
-
 /** Differences, sorted by place; none means that the file is in force. Paused and disabled databases are not its business. */
-export function compareReadBack(
-  expected: RenderedIni,
-  view: PoolerView,
-  options: ReadBackOptions = {},
-): readonly Mismatch[] {
-  return [...compareConfig(expected, view, options), ...compareDatabases(expected, view)];
+export function compareReadBack(expected: RenderedIni, view: PoolerView): readonly Mismatch[] {
+  return [...compareConfig(expected, view), ...compareDatabases(expected, view)];
 }
 
 /**
  * Settings that the file leaves out must be at their defaults, as far as the view shows them: one without a default
  * that somebody set by hand outlives every reload. `conffile` names the file itself.
  */
-function compareConfig(expected: RenderedIni, view: PoolerView, options: ReadBackOptions): readonly Mismatch[] {
+function compareConfig(expected: RenderedIni, view: PoolerView): readonly Mismatch[] {
   const written = [...expected.config].map(([key, want]) => ({ key, want, got: view.config.get(key) ?? 'nothing' }));
   const left = [...SETTINGS.values()]
     .filter(({ name, change }) => change === 'reload' && name !== 'conffile' && !expected.config.has(name))
@@ -39,7 +30,7 @@ function compareConfig(expected: RenderedIni, view: PoolerView, options: ReadBac
       return got === undefined ? [] : [{ key: setting.name, want: setting.default ?? '', got }];
     });
   return [...written, ...left]
-    .filter(({ key, want, got }) => got !== want && !(options.drainingByLifetime === true && key === 'server_lifetime'))
+    .filter(({ want, got }) => got !== want)
     .map((difference) => ({ where: 'config' as const, ...difference }));
 }
 
@@ -55,6 +46,9 @@ function compareDatabases(expected: RenderedIni, view: PoolerView): readonly Mis
       ['pool_mode', want.poolMode, got.poolMode],
       ['pool_size', want.poolSize, got.poolSize],
       ['max_connections', want.maxConnections, got.maxConnections],
+      ...(want.serverLifetimeSeconds === undefined
+        ? []
+        : [['server_lifetime', want.serverLifetimeSeconds, got.serverLifetimeSeconds] as const]),
     ];
     return columns
       .filter(([, wanted, shown]) => wanted !== shown)

@@ -46,6 +46,30 @@ describe('renderIni', () => {
     assert.match(hash, /^[0-9a-f]{16}$/);
   });
 
+  it('gives databases that a drain must not reach the lifetime that is in force anyway', () => {
+    const two = { databases: [ORDERS, { ...ORDERS, name: 'billing' }] };
+    const lifetimes = (settings: PoolerModel['settings'], drainable?: readonly string[]) => {
+      const ini = renderIni(model({ ...two, settings }), { orders: 5, billing: 5 }, PLACE, drainable);
+      const written = [...ini.text.matchAll(/^(\w+) = .* server_lifetime='(\d+)'$/gm)].map(([, name, text]) => [
+        name,
+        text,
+      ]);
+      assert.deepEqual(
+        ini.databases.flatMap(({ name, serverLifetimeSeconds: own }) =>
+          own === undefined ? [] : [[name, String(own)]],
+        ),
+        written,
+      );
+      return written;
+    };
+    assert.deepEqual(lifetimes({}), []);
+    assert.deepEqual(lifetimes({}, ['orders']), [['billing', '3600']]);
+    assert.deepEqual(lifetimes({ server_lifetime: '90' }, ['orders']), [['billing', '90']]);
+    assert.deepEqual(lifetimes({}, ['billing', 'orders']), []);
+    // PgBouncer cuts the fraction off a line's number, and reads 0 as the process-wide one.
+    assert.deepEqual(lifetimes({ server_lifetime: '1.5' }, ['orders']), []);
+  });
+
   it('writes logins and encryption above the limits, and those above what the user chose', () => {
     const keys = parseIni(render(model()).text)[1]?.entries.map(([key]) => key) ?? [];
     const order = [

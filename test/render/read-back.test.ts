@@ -104,9 +104,14 @@ describe('compareReadBack', () => {
     );
   });
 
-  it('lets server_lifetime differ during a drain by lifetime, and nothing else', () => {
-    assert.deepEqual(compareReadBack(INI, withConfig('server_lifetime', '1'), { drainingByLifetime: true }), []);
-    assert.equal(compareReadBack(INI, withConfig('server_lifetime', '1')).length, 1);
-    assert.equal(compareReadBack(INI, withConfig('server_idle_timeout', '1'), { drainingByLifetime: true }).length, 1);
+  it('looks at the lifetime of a database only where its line has one of its own', () => {
+    const own = renderIni(MODEL, { orders: 5 }, { secretsFolder: '/etc/poolsmith/files' }, []);
+    const [row] = viewOf(own).databases;
+    assert.equal(row?.serverLifetimeSeconds, 1800);
+    assert.deepEqual(compareReadBack(own, viewOf(own)), []);
+    assert.deepEqual(compareReadBack(own, { ...viewOf(own), databases: [{ ...row, serverLifetimeSeconds: 0 }] }), [
+      { where: 'database', key: 'orders.server_lifetime', want: '1800', got: '0' },
+    ]);
+    assert.deepEqual(compareReadBack(INI, withDatabase({ serverLifetimeSeconds: 0 })), []);
   });
 });

@@ -26,6 +26,8 @@ type PaperPod = {
   refusal: { ini: string; message: string } | undefined;
   clients: number;
   busy: number;
+  /** What SET has changed since the last load. */
+  set: ReadonlyMap<string, string>;
 };
 
 export type Turn = { readonly nowMs: number; readonly plan: Plan };
@@ -43,6 +45,8 @@ export class PaperFleet {
   refuses: (text: string) => string | undefined = () => undefined;
   /** Pods of templates that never start. */
   neverStarts: (pod: PodFacts) => boolean = () => false;
+  /** False while transactions outlast every drain by lifetime. */
+  drains = true;
   readonly turns: Turn[] = [];
   readonly #children = new Map<string, KubeObject>();
   readonly #sets = new Map<string, ReplicaSetFacts>();
@@ -78,6 +82,13 @@ export class PaperFleet {
     if (found === undefined) throw new Error(`there is no pod ${pod}`);
     found.clients = clients;
     found.busy = busy;
+  }
+
+  /** As by SET on the pod's console: in force until the next load. */
+  set(pod: string, key: string, value: string): void {
+    const found = this.#pods.get(pod);
+    if (found === undefined) throw new Error(`there is no pod ${pod}`);
+    found.set = new Map([...found.set, [key, value]]);
   }
 
   /** Sizes that PgBouncer would allow right now, summed over every pod that exists. */
@@ -188,7 +199,7 @@ export class PaperFleet {
         this.connect(action.pod, 0);
         return;
       case 'shrinkPools':
-        this.#pods.get(action.pod)!.busy = 0; // eslint-disable-line @typescript-eslint/no-non-null-assertion -- planned from a pod that exists
+        if (this.drains) this.#pods.get(action.pod)!.busy = 0; // eslint-disable-line @typescript-eslint/no-non-null-assertion -- planned from a pod that exists
         return;
       case 'createCredentials':
         throw new Error('the fleet on paper has credentials from the start');
@@ -240,6 +251,7 @@ export class PaperFleet {
     const message = this.refuses(pod.facts.live);
     pod.refusal = message === undefined ? undefined : { ini: pod.facts.grant?.ini ?? '', message };
     pod.onBoot = message !== undefined;
+    pod.set = new Map();
     pod.loaded = message === undefined ? pod.facts.live : this.#bootText();
   }
 
@@ -254,18 +266,27 @@ export class PaperFleet {
       for (let missing = set.replicas - mine.length; missing > 0; missing -= 1) {
         this.#serial += 1;
         const facts = newPod(`${name}-${this.#serial}`, set.template, this.nowMs);
-        this.#pods.set(facts.name, { facts, loaded: '', onBoot: true, refusal: undefined, clients: 0, busy: 0 });
+        this.#pods.set(facts.name, {
+          facts,
+          loaded: '',
+          onBoot: true,
+          refusal: undefined,
+          clients: 0,
+          busy: 0,
+          set: new Map(),
+        });
       }
       this.#sets.set(name, { ...set, observedReplicas: set.replicas });
     }
   }
 }
 
-function reading({ loaded, onBoot, clients, busy, refusal }: PaperPod): PoolerReading {
+function reading({ loaded, onBoot, clients, busy, refusal, set }: PaperPod): PoolerReading {
   const databases = databasesIn(loaded);
   const config = new Map([...SETTINGS.values()].map((setting) => [setting.name, setting.default ?? '']));
   for (const [, name, text] of loaded.slice(loaded.indexOf('[pgbouncer]')).matchAll(/^([a-z0-9_]+) = ?(.*)$/gm))
     config.set(name ?? '', text ?? '');
+  for (const [name, text] of set) config.set(name, text);
   config.set('conffile', onBoot ? PLACE.bootFile : PLACE.liveFile);
   const pools = databases.map((row): PoolRow => ({
     database: row.name,
@@ -302,6 +323,7 @@ function databasesIn(text: string): readonly DatabaseRow[] {
       currentConnections: 0,
       currentClientConnections: 0,
       poolMode: field('pool_mode') as DatabaseRow['poolMode'],
+      serverLifetimeSeconds: Number(field('server_lifetime') || SETTINGS.get('server_lifetime')?.default),
       paused: false,
       disabled: false,
     };
