@@ -51,8 +51,12 @@ type Way = {
 type Site = { readonly pooler: PgbouncerServer; readonly admin: AdminConsole; readonly startedMs: number };
 
 const WAYS: readonly Way[] = [
-  { name: 'process-wide SET', more: () => '', drain: bySet },
-  { name: 'SET, others shielded', more: (database) => (database === 'a' ? '' : SHIELD), drain: bySet },
+  { name: 'process-wide SET', more: () => '', drain: async (site) => bySet(site, false) },
+  {
+    name: 'SET, others shielded',
+    more: (database) => (database === 'a' ? '' : SHIELD),
+    drain: async (site) => bySet(site, true),
+  },
   {
     name: 'own line, 1 s',
     more: (database) => (database === 'a' ? 'server_lifetime=1' : ''),
@@ -76,10 +80,11 @@ const WAYS: readonly Way[] = [
   },
 ];
 
-async function bySet({ admin }: Site): Promise<void> {
+async function bySet({ admin }: Site, alone: boolean): Promise<void> {
   const { settled: done } = await drainToSize(admin, {
     targets: { a: TO },
     fromSizes: { a: SIZES.a },
+    alone,
     deadlineMs: 15_000,
   });
   if (!done) throw new Error('while shrinking: not settled within 15 s');

@@ -29,6 +29,10 @@ type Changes = {
   readonly users?: readonly UserlistUser[];
   readonly removed?: readonly string[];
   readonly size?: number;
+  /** Sizes that differ from `size`. */
+  readonly sizes?: Sizes;
+  /** Databases that a drain by lifetime is to reach; all where it is left out. */
+  readonly drainable?: readonly string[];
 };
 
 export async function startRendered(): Promise<RenderedPooler> {
@@ -41,8 +45,11 @@ export async function startRendered(): Promise<RenderedPooler> {
       serverTls: { mode: 'disable' },
       settings: changes.settings ?? pooledSettings({}, 10),
     };
-    const sizes: Sizes = Object.fromEntries(databases.map(({ name }) => [name, changes.size ?? 5]));
-    return { userlist, ini: renderIni(model, sizes, { secretsFolder: dir, listen: { address: HOST, port } }) };
+    const sizes: Sizes = Object.fromEntries(
+      databases.map(({ name }) => [name, changes.sizes?.[name] ?? changes.size ?? 5]),
+    );
+    const place = { secretsFolder: dir, listen: { address: HOST, port } };
+    return { userlist, ini: renderIni(model, sizes, place, changes.drainable) };
   };
   const first = renderUserlist([APP], KEYS);
   const server = await startPgbouncer({
