@@ -3,6 +3,7 @@ import type { Sizes } from '../model/pooler-model.ts';
 import type { PoolRow } from '../model/pooler-view.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { PoolerConsole } from './console.ts';
+import { limitForStarved } from './starved-users.ts';
 
 export type LifetimeDrain = {
   /** Sizes that are in force already (file, RELOAD, read back), per database. */
@@ -31,25 +32,31 @@ const SHORTEST_LIFETIME_SECONDS = 0.2;
 const SHORTEST_LIFETIME_ALONE_SECONDS = 0.01;
 
 /**
- * Closes server connections at a transaction's end until every database has at most its target (reserve pools aside), then restores the file's
- * server_lifetime by RELOAD, also after a failure. PgBouncer closes one connection of a pool every lifetime/size, so going from P0 to P1
+ * Closes server connections at a transaction's end until every database has at most its target (reserve pools aside) and no user waits without
+ * any server while another has several, then restores the file's settings by RELOAD, also after a failure. PgBouncer closes one connection of a pool every lifetime/size, so going from P0 to P1
  * takes (P0 − P1)·lifetime/P1, or until the transactions that run have ended.
  */
 export async function drainToSize(console: PoolerConsole, drain: LifetimeDrain): Promise<LifetimeDrainResult> {
   const { targets, signal, clock = systemClock } = drain;
   const startedMs = clock.monotonicMs();
   const tookMs = (): number => Math.round(clock.monotonicMs() - startedMs);
-  let open = serversByDatabase(await console.pools(signal));
+  const open = serversByDatabase(await console.pools(signal));
   if (isSettled(open, targets)) {
     return { settled: true, tookMs: tookMs() };
   }
   try {
     await console.set('server_lifetime', lifetimeSeconds(drain, open).toFixed(3), signal);
+    let limit: number | undefined;
     for (;;) {
-      open = serversByDatabase(await console.pools(signal));
-      const settled = isSettled(open, targets);
-      if (settled || tookMs() >= drain.deadlineMs) {
+      const pools = await console.pools(signal);
+      const settled = isSettled(serversByDatabase(pools), targets);
+      const needed = settled ? limitForStarved(pools, targets) : undefined;
+      if ((settled && needed === undefined) || tookMs() >= drain.deadlineMs) {
         return { settled, tookMs: tookMs() };
+      }
+      if (needed !== undefined && needed !== limit) {
+        await console.set('max_user_connections', String(needed), signal);
+        limit = needed;
       }
       await clock.sleep(POLL_MS, signal);
     }
