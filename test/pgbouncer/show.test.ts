@@ -133,7 +133,8 @@ describe('SHOW rows', () => {
     const [row] = decodeDatabases([{ ...DATABASE, host: null, pool_mode: null }]);
     assert.deepEqual(row, {
       ...{ name: 'orders', host: undefined, port: 5432, database: 'orders_production', poolSize: 8, maxConnections: 8 },
-      ...{ currentConnections: 3, currentClientConnections: 20, poolMode: undefined, paused: false, disabled: true },
+      ...{ currentConnections: 3, currentClientConnections: 20, poolMode: undefined, serverLifetimeSeconds: 3600 },
+      ...{ paused: false, disabled: true },
     });
   });
 
@@ -168,6 +169,7 @@ describe('SHOW rows', () => {
           'max_connections',
           'current_connections',
           'current_client_connections',
+          'server_lifetime',
           'pool_mode',
           'paused',
           'disabled',
