@@ -12,17 +12,16 @@ import {
   ADMIN_PASSWORD,
   adminOf,
   asSuperuser,
-  connectApp,
   databaseLine,
   HOST,
   iniText,
   prepareDatabase,
   USERLIST,
-  type AppClient,
 } from '../test/parts/stage.ts';
 import { startPgbouncer, startPostgres, type PgbouncerServer } from '../test/support/servers.ts';
 import { until } from '../test/support/until.ts';
 import { loadAverage } from './measurement.ts';
+import { SaturatingLoad } from './saturating-load.ts';
 
 const SIZES = { a: 30, b: 20, c: 10 } as const;
 type Database = keyof typeof SIZES;
@@ -127,54 +126,6 @@ async function load({ pooler, admin }: Site, aSize: number, more: (database: Dat
   await admin.loadFile(`${pooler.dir}/live.ini`);
 }
 
-/** Clients that always want a server, until told to stop. */
-class Load {
-  readonly failures: string[] = [];
-  /** When quick transactions ended. */
-  readonly endedMs: Record<Database, number[]> = { a: [], b: [], c: [] };
-  #stopped = false;
-  #loops: Promise<void>[] = [];
-
-  async start(port: number): Promise<void> {
-    for (const name of NAMES) {
-      for (let n = 0; n < SIZES[name] * CLIENTS_PER_SERVER; n += 1) {
-        const client = await connectApp(port, name);
-        const slow = n < SLOW_CLIENTS[name];
-        this.#loops.push(this.#work(client, name, slow));
-      }
-    }
-  }
-
-  async #work(client: AppClient, name: Database, slow: boolean): Promise<void> {
-    while (!this.#stopped) {
-      const seconds = slow ? 1 + Math.random() : 0.001 + Math.random() * 0.049;
-      try {
-        await client.pg.query(`begin; select pg_sleep(${seconds.toFixed(4)}); commit`);
-        if (!slow) this.endedMs[name].push(performance.now());
-      } catch (error) {
-        this.failures.push(`${name}: ${String(error)}`);
-        return;
-      }
-    }
-    await client.end();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await Promise.all(this.#loops);
-  }
-
-  perSecond(name: Database, fromMs: number, toMs: number): number {
-    return (this.endedMs[name].filter((at) => at >= fromMs && at < toMs).length * 1000) / (toMs - fromMs);
-  }
-}
-
-/** The longest time in which no quick transaction of a database ended. */
-function longestGapMs(endedMs: readonly number[], fromMs: number, toMs: number): number {
-  const ends = [fromMs, ...endedMs.filter((at) => at >= fromMs && at < toMs), toMs];
-  return Math.round(Math.max(...ends.slice(1).map((at, index) => at - (ends[index] ?? at))));
-}
-
 type Run = Readonly<{
   way: string;
   settledMs: number;
@@ -190,7 +141,7 @@ type Run = Readonly<{
 
 const per = <T>(value: (name: Database) => T): Record<Database, T> => ({ a: value('a'), b: value('b'), c: value('c') });
 
-async function measure(way: Way, pooler: PgbouncerServer, work: Load): Promise<Run> {
+async function measure(way: Way, pooler: PgbouncerServer, work: SaturatingLoad): Promise<Run> {
   const admin = adminOf(pooler);
   const site = { pooler, admin, startedMs: 0 };
   await load(site, SIZES.a, () => '');
@@ -224,7 +175,7 @@ async function measure(way: Way, pooler: PgbouncerServer, work: Load): Promise<R
     closedByDatabase: per((name) => count(name, 'closing because')),
     loginsByDatabase: per((name) => count(name, 'new connection to server')),
     throughput: per((name) => work.perSecond(name, startedMs, endMs) / before[name]),
-    longestGapMs: per((name) => longestGapMs(work.endedMs[name], startedMs, endMs)),
+    longestGapMs: per((name) => work.longestGapMs(name, startedMs, endMs)),
   };
 }
 
@@ -241,8 +192,10 @@ async function main(): Promise<void> {
       ),
     files: { 'userlist.txt': USERLIST },
   });
-  const work = new Load();
-  await work.start(pooler.port);
+  const work = new SaturatingLoad();
+  for (const name of NAMES) {
+    await work.start(pooler.port, name, { all: SIZES[name] * CLIENTS_PER_SERVER, slow: SLOW_CLIENTS[name] });
+  }
   const loadBefore = loadAverage();
   const runs: Run[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
