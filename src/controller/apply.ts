@@ -250,7 +250,7 @@ async function loadLive(
     options.refusals.delete(pod.uid);
   } catch (error) {
     if (!(error instanceof AdminError) || error.kind !== 'refused') throw error;
-    options.refusals.set(pod.uid, { ini, message: error.message });
+    options.refusals.set(pod.uid, { ini, message: error.message, atMs: options.clock.now() });
     await console.loadFile(PLACE.bootFile, { signal, ...quiet });
   }
 }

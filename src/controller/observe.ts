@@ -4,7 +4,14 @@ import type { LiveObject } from '../kube/resources.ts';
 import { contentHash } from '../model/canonical.ts';
 import { childNames, isChildName, POOLER_PORT } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
-import type { Observation, OperatorCredentials, PodFacts, PoolerReading, SecretReading } from '../model/observation.ts';
+import type {
+  LoadRefusal,
+  Observation,
+  OperatorCredentials,
+  PodFacts,
+  PoolerReading,
+  SecretReading,
+} from '../model/observation.ts';
 import { ADMIN_USER } from '../model/reserved-names.ts';
 import { SecretText } from '../model/secret-text.ts';
 import type { PoolerConsole } from '../pgbouncer/console.ts';
@@ -22,7 +29,7 @@ import type { ServerSource } from './servers.ts';
 import type { LivePool, World } from './world.ts';
 
 /** Loads of live.ini that PgBouncer refused, by pod uid; forgotten with the next accepted one. */
-export type Refusals = Map<string, { readonly ini: string; readonly message: string }>;
+export type Refusals = Map<string, LoadRefusal>;
 
 export type ObserverOptions = {
   readonly world: World;

@@ -64,6 +64,9 @@ export type ReplicaSetFacts = {
 /** How the last login through a pod to the server behind it ended. `untried`: no user with a plain password, or not asked yet. */
 export type ServerProof = 'proved' | 'untried' | 'PoolerRefused' | ServerFault;
 
+/** A RELOAD that PgBouncer refused: the hash of the live.ini it was for, its words, and when. */
+export type LoadRefusal = { readonly ini: string; readonly message: string; readonly atMs: number };
+
 /** What a pod's admin console answered. */
 export type PoolerReading =
   | {
@@ -72,8 +75,8 @@ export type PoolerReading =
       /** The proving user could log in with the password that belongs to the userlist of the pod's live.ini. */
       readonly userlistProved: boolean;
       readonly serverProof: ServerProof;
-      /** The last attempt to load live.ini, when it was refused: the hash it was refused for and PgBouncer's words. */
-      readonly refusal: { readonly ini: string; readonly message: string } | undefined;
+      /** Of the last attempt to load live.ini. */
+      readonly refusal: LoadRefusal | undefined;
     }
   | { readonly ok: false; readonly fault: 'unreachable' | 'authentication' | 'timeout' | 'protocol' };
 

@@ -13,6 +13,8 @@ import { loadedIni, type PodState } from './pod-state.ts';
 
 /** An annotation is projected in 0.1–0.4 s; about one in 170 gets lost in the kubelet until something else changes (measured). */
 const POKE_AFTER_MS = 1_500;
+/** A RELOAD that was refused is tried again no sooner than this. */
+export const RELOAD_RETRY_MS = 5_000;
 /** A new file in the Secret needs this long before an annotation may name it. */
 export const SECRET_LEAD_MS = 300;
 
@@ -120,6 +122,8 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
   }
   if (pod.grant === undefined || reading?.ok !== true) return [];
   const { grant } = pod;
+  // The same file would meet the same words; what else may have been the cause has time to pass.
+  if (unproved?.kind === 'refused' && nowMs - unproved.atMs < RELOAD_RETRY_MS) return [];
   const actions: Action[] = [];
   const behind =
     unproved?.kind === 'notLoaded' ||
@@ -128,7 +132,10 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
     unproved?.kind === 'refused';
   if (behind) {
     const pokedAtMs = Number(pod.nonce.split('.')[1] ?? 0);
-    if (nowMs - Math.max(grant.atMs, pokedAtMs, pod.container.startedAtMs ?? 0) > POKE_AFTER_MS) {
+    if (
+      unproved.kind !== 'refused' &&
+      nowMs - Math.max(grant.atMs, pokedAtMs, pod.container.startedAtMs ?? 0) > POKE_AFTER_MS
+    ) {
       actions.push(
         patch(
           pod,

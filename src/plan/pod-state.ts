@@ -12,7 +12,7 @@ export type Unproved =
   | { readonly kind: 'noGrant' }
   | { readonly kind: 'unreachable' }
   | { readonly kind: 'notLoaded' }
-  | { readonly kind: 'refused'; readonly message: string }
+  | { readonly kind: 'refused'; readonly message: string; readonly atMs: number }
   | { readonly kind: 'mismatch'; readonly mismatches: readonly Mismatch[] }
   | { readonly kind: 'userlist' }
   | { readonly kind: 'server'; readonly proof: string };
@@ -58,7 +58,8 @@ function whyUnproved(pod: PodFacts, reading: PoolerReading | undefined, models: 
   const { grant } = pod;
   if (grant === undefined) return { kind: 'noGrant' };
   if (reading?.ok !== true) return { kind: 'unreachable' };
-  if (reading.refusal?.ini === grant.ini) return { kind: 'refused', message: reading.refusal.message };
+  if (reading.refusal?.ini === grant.ini)
+    return { kind: 'refused', message: reading.refusal.message, atMs: reading.refusal.atMs };
   if (loadedIni(reading) !== grant.ini) return { kind: 'notLoaded' };
   const expected = expectedIni(pod, models);
   if (expected === undefined) return { kind: 'notLoaded' };

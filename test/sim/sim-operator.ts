@@ -86,7 +86,6 @@ export class SimOperator {
       defaultImage: 'poolsmith/pgbouncer:1.26.1',
       epoch: () => (this.#dead ? undefined : epoch),
       onPlanned: (_key, _observation, plan) => {
-        (globalThis as any).lastObs = _observation;
         onPlanned(plan, this);
       },
     });

@@ -4,6 +4,7 @@ import { decodeDrainMark, decodeGrant } from '../../src/model/grant.ts';
 import type { KubeObject } from '../../src/model/kube-object.ts';
 import { ANNOTATION, LABEL, PLACE } from '../../src/model/names.ts';
 import type {
+  LoadRefusal,
   Observation,
   PodFacts,
   PoolerReading,
@@ -23,7 +24,7 @@ type PaperPod = {
   loaded: string;
   /** It runs boot.ini: it has just started, or fell back after a refusal. */
   onBoot: boolean;
-  refusal: { ini: string; message: string } | undefined;
+  refusal: LoadRefusal | undefined;
   clients: number;
   busy: number;
   /** What SET has changed since the last load. */
@@ -249,7 +250,7 @@ export class PaperFleet {
     const pod = this.#pods.get(name);
     if (pod?.facts.live === undefined) return;
     const message = this.refuses(pod.facts.live);
-    pod.refusal = message === undefined ? undefined : { ini: pod.facts.grant?.ini ?? '', message };
+    pod.refusal = message === undefined ? undefined : { ini: pod.facts.grant?.ini ?? '', message, atMs: this.nowMs };
     pod.onBoot = message !== undefined;
     pod.set = new Map();
     pod.loaded = message === undefined ? pod.facts.live : this.#bootText();

@@ -72,7 +72,7 @@ export class SmallCluster {
     new GarbageCollector(this.api);
     this.kubelet = new Kubelet({
       api: this.api,
-      timing: { projectionDelayMs: () => 300 },
+      timing: { projectionDelayMs: () => 300, unpokedProjectionMs: () => 3_000 },
       startPooler: (start) => {
         const process: Process = { ...start, signals: [], over: false };
         this.processes.push(process);

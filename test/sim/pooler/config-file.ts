@@ -10,7 +10,7 @@ export type FileTaker = {
 
 /** Keys of a [databases] line that the model knows; another one is an error of the model, not of PgBouncer. */
 const DATABASE_KEYS: ReadonlySet<string> = new Set([
-  ...['host', 'port', 'dbname', 'pool_size', 'max_db_connections', 'pool_mode', 'connect_query'],
+  ...['host', 'port', 'dbname', 'pool_size', 'max_db_connections', 'pool_mode', 'connect_query', 'server_lifetime'],
 ]);
 
 /**
@@ -50,5 +50,7 @@ function takeDatabase(taker: FileTaker, name: string, value: string): boolean {
     if (error instanceof SyntaxError) return false;
     throw error;
   }
-  return [...connection.keys()].every((key) => DATABASE_KEYS.has(key)) && taker.database(name, connection);
+  const unknown = [...connection.keys()].find((key) => !DATABASE_KEYS.has(key));
+  if (unknown !== undefined) throw new Error(`the model knows no ${unknown} on a database's line`);
+  return taker.database(name, connection);
 }

@@ -55,10 +55,14 @@ export class ConfigurationInForce {
     return database.maxConnections ?? this.limits.databaseMost;
   }
 
+  lifetimeMs({ lifetimeSeconds = 0 }: ModelDatabase): number {
+    return lifetimeSeconds > 0 ? lifetimeSeconds * 1_000 : this.limits.lifetimeMs;
+  }
+
   /** At least so much time lies between two servers of a pool that are closed for their age. */
   lifetimeGapMs(database: ModelDatabase): number {
     const size = this.poolSize(database);
-    return size > 0 ? this.limits.lifetimeMs / size : 0;
+    return size > 0 ? this.lifetimeMs(database) / size : 0;
   }
 
   load(text: string, starting: boolean, badLine?: number): Loaded {
@@ -92,6 +96,7 @@ export class ConfigurationInForce {
     const modeText = connection.get('pool_mode');
     const poolMode = POOL_MODES.find((mode) => mode === modeText);
     if (modeText !== undefined && poolMode === undefined) return false;
+    if (poolMode === 'session' || poolMode === 'statement') throw new Error(`the model has no pool_mode ${poolMode}`);
     const size = (key: string): number | undefined => {
       const text = connection.get(key);
       return text === undefined ? undefined : Number.parseInt(text, 10) || 0;
@@ -102,7 +107,12 @@ export class ConfigurationInForce {
       dbname: connection.get('dbname') ?? name,
       connectQuery: connection.get('connect_query'),
     };
-    const sizes = { poolSize: size('pool_size'), maxConnections: size('max_db_connections'), poolMode };
+    const sizes = {
+      poolSize: size('pool_size'),
+      maxConnections: size('max_db_connections'),
+      lifetimeSeconds: size('server_lifetime'),
+      poolMode,
+    };
     const known = this.databases.get(name);
     if (known === undefined) {
       this.databases.set(name, { name, ...line, ...sizes, paused: false });

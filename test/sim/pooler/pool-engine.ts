@@ -134,8 +134,8 @@ export class PoolEngine {
   }
 
   #skipAhead(): void {
-    const lifetimeMs = this.#configuration.limits.lifetimeMs;
     for (const pool of this.#pools) {
+      const lifetimeMs = this.#configuration.lifetimeMs(pool.database);
       if (!isQuiet(pool, this.#pools, this.#configuration.limits.userMost)) continue;
       for (const server of pool.servers)
         if (server.state === 'active' && server.untilMs < this.#atMs && maySkip(server, this.#atMs, lifetimeMs))
@@ -147,7 +147,7 @@ export class PoolEngine {
     const nowMs = this.#atMs;
     for (const pool of this.#pools) {
       const quiet = isQuiet(pool, this.#pools, this.#configuration.limits.userMost);
-      const lifetimeMs = this.#configuration.limits.lifetimeMs;
+      const lifetimeMs = this.#configuration.lifetimeMs(pool.database);
       for (const server of [...pool.servers]) {
         if (server.state === 'idle' || server.untilMs > nowMs || !pool.servers.has(server)) continue;
         if (server.state === 'login') this.#endLogin(server);
@@ -372,7 +372,7 @@ export class PoolEngine {
   #isOver(server: ModelServer): boolean {
     const { pool } = server;
     const nowMs = this.#atMs;
-    if (nowMs - server.connectMs < this.#configuration.limits.lifetimeMs) return false;
+    if (nowMs - server.connectMs < this.#configuration.lifetimeMs(pool.database)) return false;
     return nowMs - pool.lastLifetimeCloseMs >= this.#configuration.lifetimeGapMs(pool.database);
   }
 

@@ -10,6 +10,8 @@ export type ModelDatabase = {
   dbname: string;
   poolSize: number | undefined;
   maxConnections: number | undefined;
+  /** Its own, in whole seconds; 0 and undefined mean the process's. */
+  lifetimeSeconds: number | undefined;
   poolMode: 'transaction' | 'session' | 'statement' | undefined;
   connectQuery: string | undefined;
   paused: boolean;

@@ -13,9 +13,10 @@ export type Schedule = {
 /** The earliest moment at which a server or client acts by itself; Infinity when all wait. */
 export function nextActMs({ pools, configuration, nowMs, horizonMs }: Schedule): number {
   let next = Infinity;
-  const { retryMs, lifetimeMs, userMost } = configuration.limits;
+  const { retryMs, userMost } = configuration.limits;
   for (const pool of pools) {
     const quiet = isQuiet(pool, pools, userMost);
+    const lifetimeMs = configuration.lifetimeMs(pool.database);
     for (const server of pool.servers) {
       if (server.state === 'idle') continue;
       if (server.state === 'active' && quiet && maySkip(server, horizonMs, lifetimeMs)) continue;
@@ -40,7 +41,8 @@ function serversDueMs(pool: Pool, configuration: ConfigurationInForce, nowMs: nu
   if (pool.idle.length === 0) return Infinity;
   const size = configuration.poolSize(pool.database);
   if (size > 0 && pool.connected > size) return nowMs;
-  const { idleMs, lifetimeMs } = configuration.limits;
+  const { idleMs } = configuration.limits;
+  const lifetimeMs = configuration.lifetimeMs(pool.database);
   const nextCloseMs = pool.lastLifetimeCloseMs + configuration.lifetimeGapMs(pool.database);
   let due = Infinity;
   for (const { closeNeeded, requestMs, connectMs } of pool.idle) {

@@ -8,7 +8,7 @@ export function databaseRows(pools: readonly Pool[], configuration: Configuratio
   return [...configuration.databases.values()]
     .sort((a, b) => order(a.name, b.name))
     .map((database) => {
-      const pools = pools.filter((pool) => pool.database === database);
+      const mine = pools.filter((pool) => pool.database === database);
       return {
         name: database.name,
         host: database.host,
@@ -16,9 +16,10 @@ export function databaseRows(pools: readonly Pool[], configuration: Configuratio
         database: database.dbname,
         poolSize: configuration.poolSize(database),
         maxConnections: configuration.maxConnections(database),
-        currentConnections: pools.reduce((sum, { servers }) => sum + servers.size, 0),
-        currentClientConnections: pools.reduce((sum, { clients }) => sum + clients.size, 0),
+        currentConnections: mine.reduce((sum, { servers }) => sum + servers.size, 0),
+        currentClientConnections: mine.reduce((sum, { clients }) => sum + clients.size, 0),
         poolMode: database.poolMode,
+        serverLifetimeSeconds: Math.floor(configuration.lifetimeMs(database) / 1_000),
         paused: database.paused,
         disabled: false,
       };

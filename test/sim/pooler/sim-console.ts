@@ -226,10 +226,11 @@ export class SimConsole implements PoolerConsole {
     }
   }
 
-  /** A call without an answer may have arrived in part: the connection broke between two of its commands. */
+  /** A call without an answer has arrived in part one time out of three: the connection broke between two of its commands. */
   #breakingAfter(fate: Fate): (commands: number) => boolean {
     if (fate.answer === 'given') return () => false;
-    const broke = 1 + Math.floor(this.#world.plane.random() * 3);
+    const { random } = this.#world.plane;
+    const broke = random() < 1 / 3 ? 1 + Math.floor(random() * 2) : Infinity;
     return (commands) => commands === broke;
   }
 

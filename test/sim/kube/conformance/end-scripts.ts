@@ -103,15 +103,19 @@ export const END_SCRIPTS: readonly Script[] = [
   },
   {
     title: 'a finalizer keeps an object that is on its way out until it is taken off',
-    answers: [[true, true], 'accepted', 'gone', ['ADDED', 'MODIFIED', 'DELETED']],
+    answers: [[true, true], true, 'accepted', 'gone', ['ADDED', 'MODIFIED', 'MODIFIED', 'DELETED']],
     play: async (stage, note) => {
       const { api, namespace } = stage;
       const act = async (): Promise<void> => {
         const object = configMap(stage, 'a');
-        await api.create({ ...object, metadata: { ...object.metadata, finalizers: ['example.com/held'] } });
+        const held = { ...object, metadata: { ...object.metadata, finalizers: ['example.com/held'] } };
+        await api.create(held);
         await api.delete(ConfigMap, namespace, 'a');
         const { metadata } = await api.get(ConfigMap, namespace, 'a');
         note([metadata.deletionTimestamp !== undefined, metadata.deletionGracePeriodSeconds === 0]);
+        // Who writes the whole object without saying so does not call the deletion back.
+        const updated = await api.update({ ...held, data: { x: '1' } });
+        note(updated.metadata.deletionTimestamp === metadata.deletionTimestamp);
         note(await refusalOf(api.delete(ConfigMap, namespace, 'a')));
         await api.mergePatch(ConfigMap, namespace, 'a', { metadata: { finalizers: null } });
         note((await api.find(ConfigMap, namespace, 'a')) === undefined ? 'gone' : 'there');

@@ -60,7 +60,11 @@ export async function runOnModel(script: Script, random: Random): Promise<Record
     reach.consoles.get(`console ${(consoles += 1)}`, {
       ...{ address: { host: IP, port: PLACE.port }, user, password: new SecretText(password) },
     });
-  const process = (): PgbouncerModel => plane.processAt(IP) as PgbouncerModel;
+  const process = (): PgbouncerModel => {
+    const found = plane.processAt(IP);
+    if (found === undefined) throw new Error('the pooler was not started');
+    return found;
+  };
   const subject: Subject = {
     place: PLACE,
     clock,

@@ -101,14 +101,14 @@ export const SIZE_SCRIPTS: readonly Script[] = [
   {
     name: 'does not shrink a saturated pool to a lowered size',
     run: async (subject, say) => {
-      const load40 = await subject.load('app', 'app', 20);
+      const busy = await subject.load('app', 'app', 20);
       await until(subject, 'five servers', async () => (await servers(subject.console)) === 5);
       await load(subject, { app: 2 });
       await subject.clock.sleep(2_000);
       say('databases', await databases(subject.console));
       say('servers', [await servers(subject.console), await subject.backends()]);
-      await load40.stop();
-      say('failures', load40.failures());
+      await busy.stop();
+      say('failures', busy.failures());
     },
     answers: { databases: ['app→app 2/2 -'], servers: [5, 5], failures: 0 },
   },
@@ -386,8 +386,7 @@ export const SIZE_SCRIPTS: readonly Script[] = [
       const { console } = subject;
       const free = MAX_CONNECTIONS - 3;
       const clients = await connectAll(subject, free + 2);
-      const begun = clients.map((client) => client.begin());
-      begun.forEach((one) => one.catch(() => undefined));
+      for (const client of clients) client.begin().catch(() => undefined);
       await until(subject, 'PostgreSQL is full', async () => (await console.pools())[0]?.serversActive === free);
       await subject.clock.sleep(1_500);
       say('waiting', (await console.pools())[0]?.clientsWaiting);
