@@ -135,6 +135,7 @@ async function observeFromApi(client: KubeClient, pool: LivePool, defaultImage: 
     neighbours: sameServer.map((other) => ({
       key: `${other.metadata.namespace}/${other.metadata.name}`,
       connections: other.spec.budget.connections ?? 0,
+      monitored: other.spec.server.monitorSecretRef !== undefined,
     })),
   };
 }

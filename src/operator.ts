@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Reconciler } from './controller/reconcile.ts';
 import type { Refusals } from './controller/observe.ts';
 import { Prover } from './controller/prover.ts';
+import { OrphanWatch } from './controller/orphan-watch.ts';
 import { Servers } from './controller/servers.ts';
 import { World } from './controller/world.ts';
 import { KubeClient } from './kube/client.ts';
@@ -85,6 +86,7 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     consoles,
     servers,
     prover: new Prover(),
+    orphans: new OrphanWatch(servers),
     newSecret: (bytes) => randomBytes(bytes).toString('base64url'),
     refusals,
     foreign: new Map<string, ReadonlyMap<string, LiveObject>>(),

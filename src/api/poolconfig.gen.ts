@@ -565,6 +565,49 @@ export interface BudgetStatus {
    * Part of the budget held back for the floors of surge and replacement pods.
    */
   readonly setAside?: number;
+  readonly others?: OthersStatus;
+}
+/**
+ * Connections of programs that are no fleet of this operator; absent while they are too few to matter.
+ */
+export interface OthersStatus {
+  /**
+   * The server that it is about, host:port.
+   */
+  readonly server: string;
+  /**
+   * Most that were open at once in the last 12 to 24 hours, rounded up by at most two, or two in a hundred.
+   */
+  readonly high: number;
+  /**
+   * When it came to this height.
+   */
+  readonly at: string;
+  /**
+   * Whose they were then, the largest first; an empty name sums up the rest.
+   */
+  readonly by?: readonly UserConnections[];
+  /**
+   * Most since recentSince; what high falls to when nothing larger comes.
+   */
+  readonly recent?: number;
+  /**
+   * Begin of the present 12 hours.
+   */
+  readonly recentSince?: string;
+}
+/**
+ * One role.
+ */
+export interface UserConnections {
+  /**
+   * Its name.
+   */
+  readonly user: string;
+  /**
+   * How many.
+   */
+  readonly connections: number;
 }
 /**
  * One workload.
@@ -668,6 +711,10 @@ export interface PodStatus {
    * Hash of the configuration that it was proved to run; absent when unproved.
    */
   readonly configHash?: string;
+  /**
+   * Backends that PostgreSQL still runs for it although its pooler has none such; absent when there are none.
+   */
+  readonly orphans?: number;
   /**
    * Server connections granted to it for each database.
    */

@@ -158,7 +158,7 @@ export const REASONS = {
   Unmonitored: {
     on: { ServerReachable: OPEN, BudgetSatisfied: ['True', 'Unknown'], PoolSaturated: OPEN },
     meaning: 'There is no login by which it could be known.',
-    remedy: 'Set spec.server.monitorSecretRef to have max_connections and backends read.',
+    remedy: 'Set spec.server.monitorSecretRef to have max_connections and backends read. Without it the poolers keep to the budget by their own count, and the share of a lost pod stays out of use for 15 s.',
   },
   WithinBudget: {
     on: { BudgetSatisfied: YES },
@@ -175,6 +175,19 @@ export const REASONS = {
     meaning:
       'PostgreSQL leaves fewer connections than the budget declares, or has none left; the fleet is sized to what there is.',
     remedy: 'Raise max_connections, lower spec.budget, or close other users of the server.',
+  },
+  ServerCrowded: {
+    on: { BudgetSatisfied: NO },
+    meaning:
+      'The budget fits, but with what others have held in the last hours it leaves PostgreSQL fewer free connections than two, or two in a hundred.',
+    remedy: 'Raise max_connections, or lower spec.budget.',
+  },
+  OrphanedBackends: {
+    on: { BudgetSatisfied: NO },
+    meaning:
+      'PostgreSQL runs backends of pods whose poolers no longer have them: a client or a pooler died in the middle of a query. They come on top of the budget.',
+    remedy:
+      'They end with their queries; pg_terminate_backend ends them at once. Where it comes back, see that client_connection_check_interval is in force (PostgreSQL 14 or newer, on Linux).',
   },
   ServerShared: {
     on: { BudgetSatisfied: NO },

@@ -24,6 +24,7 @@ import { readUsers, type PoolUser } from '../plan/policies/users-are-readable.ts
 import { serverHash, wantedTrials } from '../plan/server-hash.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { ownedBy, podFacts, replicaSetFacts, secretReading, workloadFacts } from './facts.ts';
+import type { OrphanWatch } from './orphan-watch.ts';
 import type { Prover } from './prover.ts';
 import type { ServerSource } from './servers.ts';
 import type { LivePool, World } from './world.ts';
@@ -39,6 +40,8 @@ export type ObserverOptions = {
   readonly refusals: Refusals;
   readonly clock: Clock;
   readonly defaultImage: string;
+  /** Left out, nobody looks for orphaned backends. */
+  readonly orphans?: OrphanWatch;
   /** Objects that bear a child's name and are somebody else's, as apply met them. */
   readonly foreign: Map<string, ReadonlyMap<string, LiveObject>>;
 };
@@ -78,7 +81,7 @@ export async function observe(
       .map(replicaSetFacts),
     pods,
     poolers: new Map(),
-    neighbours: world.neighbours(pool).map(neighbour),
+    neighbours: world.neighbours(pool).map((other) => neighbour(other, world)),
   };
   const { ca } = readServerCa(base);
   const { users } = readUsers(base);
@@ -87,7 +90,17 @@ export async function observe(
     tryLogins(options, key, base, ca?.reveal(), signal),
     readPoolers(options, base, users, signal),
   ]);
-  return { ...base, server, trials, poolers };
+  const seen = { ...base, server, trials, poolers };
+  const orphans = await options.orphans?.look(key, seen, (pod) => knownConsole(options, pod, credentials), signal);
+  return orphans === undefined ? seen : { ...seen, orphans };
+}
+
+function knownConsole(
+  options: ObserverOptions,
+  pod: PodFacts,
+  credentials: OperatorCredentials | undefined,
+): PoolerConsole | undefined {
+  return credentials === undefined ? undefined : consoleOf(options.consoles, pod, credentials);
 }
 
 function readSecrets(world: World, key: string, pool: LivePool): ReadonlyMap<string, SecretReading> | undefined {
@@ -138,9 +151,16 @@ function readWorkloads(world: World, pool: LivePool): Observation['workloads'] {
   );
 }
 
-function neighbour(other: LivePool): Observation['neighbours'][number] {
-  const declared = other.spec.budget.connections ?? other.status?.budget?.declared ?? 0;
-  return { key: `${other.metadata.namespace}/${other.metadata.name}`, connections: declared };
+function neighbour(other: LivePool, world: World): Observation['neighbours'][number] {
+  const key = `${other.metadata.namespace}/${other.metadata.name}`;
+  const pods = world.pods.byIndex('pool', key).map((pod) => pod.status?.podIP);
+  const known = (other.status?.pods ?? []).map((entry) => entry.ip);
+  return {
+    key,
+    connections: other.spec.budget.connections ?? other.status?.budget?.declared ?? 0,
+    monitored: other.spec.server.monitorSecretRef !== undefined,
+    addresses: [...pods, ...known].filter((address) => address !== undefined),
+  };
 }
 
 async function tryLogins(

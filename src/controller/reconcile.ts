@@ -126,6 +126,7 @@ export class Reconciler {
     const present = new Set(observation.pods.map((pod) => pod.uid));
     const before = this.#podsOf.get(key) ?? new Set<string>();
     prover.forget(present, (uid) => before.has(uid));
+    this.#options.orphans?.retain(present, (uid) => before.has(uid));
     for (const uid of before) if (!present.has(uid)) refusals.delete(uid);
     this.#podsOf.set(key, present);
     this.#consoleKeys.set(

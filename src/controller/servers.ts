@@ -6,7 +6,7 @@ import type { LoginTrial, SecretReading } from '../model/observation.ts';
 import type { ServerView } from '../model/server-view.ts';
 import type { TrialWish } from '../plan/server-hash.ts';
 import { tryLogin } from '../postgres/login-trial.ts';
-import { ServerMonitor } from '../postgres/server-monitor.ts';
+import { ServerMonitor, type Backend } from '../postgres/server-monitor.ts';
 
 type KeptMonitor = { readonly version: string; readonly monitor: ServerMonitor };
 type KeptTrials = { readonly hash: string; readonly atMs: number; readonly trials: readonly LoginTrial[] };
@@ -63,6 +63,16 @@ export class Servers {
       this.#monitors.set(key, kept);
     }
     return kept.monitor.observe(signal);
+  }
+
+  /** Backends from one address, through the monitor that `observe` keeps; undefined where there is none. */
+  async backendsFrom(
+    key: string,
+    address: string,
+    olderThanMs: number,
+    signal: AbortSignal,
+  ): Promise<readonly Backend[] | undefined> {
+    return this.#monitors.get(key)?.monitor.backendsFrom(address, olderThanMs, signal);
   }
 
   /** Trial logins for a configuration that no pod has proved yet. */

@@ -81,7 +81,14 @@ export type PoolerReading =
   | { readonly ok: false; readonly fault: 'unreachable' | 'authentication' | 'timeout' | 'protocol' };
 
 /** Another PoolConfig on the same server; `connections` is what it declares to spend. */
-export type Neighbour = { readonly key: string; readonly connections: number };
+export type Neighbour = {
+  readonly key: string;
+  readonly connections: number;
+  /** The operator keeps a monitor connection for it. */
+  readonly monitored?: boolean;
+  /** Where its connections come from: its pods, those that are gone with backends left included. */
+  readonly addresses?: readonly string[];
+};
 
 /** A trial login of one user straight at the server, made before any pod is told of a new server or password. */
 export type LoginTrial = { readonly user: string; readonly database: string; readonly outcome: 'ok' | ServerFault };
@@ -107,4 +114,6 @@ export type Observation = {
   /** Keyed by pod uid. */
   readonly poolers: ReadonlyMap<string, PoolerReading>;
   readonly neighbours: readonly Neighbour[];
+  /** Backends that PostgreSQL still runs for a pod although its pooler has none such, in more than one look; keyed by pod uid, none left out. */
+  readonly orphans?: ReadonlyMap<string, number>;
 };

@@ -17,6 +17,8 @@ export type BackendGroup = {
   readonly user: string;
   readonly database: string;
   readonly count: number;
+  /** They call themselves the operator's own: its monitors and trial logins. Anybody may call himself so; it only decides what is an other's. */
+  readonly operators?: boolean;
 };
 
 export type ServerLimits = {

@@ -28,6 +28,8 @@ export type ServerRow = {
   readonly connectTime: string;
   readonly closeNeeded: boolean;
   readonly tls: string | undefined;
+  /** Process id of the backend, as PostgreSQL gave it at the login; undefined before that. */
+  readonly backendPid?: number | undefined;
 };
 
 const POOL_MODES: readonly PoolMode[] = ['session', 'transaction', 'statement'];
@@ -122,8 +124,10 @@ export function decodeServers(rows: readonly ShowRow[]): readonly ServerRow[] {
   return rows.map((row, index) => {
     const path = `servers[${index}]`;
     const tls = optionalTextOf(row, 'tls', path);
+    const pid = countOf(row, 'remote_pid', path);
     return {
       ...connectionOf(row, path),
+      ...(pid === 0 ? {} : { backendPid: pid }),
       closeNeeded: flagOf(row, 'close_needed', path),
       tls: tls === '' ? undefined : tls,
     };

@@ -33,7 +33,7 @@ export function backendsFrom(backends: readonly BackendGroup[], address: string 
 }
 
 /** Server connections that the poolers themselves report, those still logging in left out. */
-function heldByPoolers(observation: Observation): number {
+export function heldByPoolers(observation: Observation): number {
   return [...observation.poolers.values()]
     .flatMap((reading) => (reading.ok ? reading.view.pools : []))
     .reduce((sum, pool) => sum + pool.servers - pool.serversLogin, 0);

@@ -6,6 +6,7 @@ import type { DatabaseEntry, PoolerModel } from '../model/pooler-model.ts';
 import type { SecretText } from '../model/secret-text.ts';
 import { contentHash } from '../model/canonical.ts';
 import { childNames, PLACE } from '../model/names.ts';
+import { CONNECT_QUERY } from '../model/settings/own-queries.ts';
 import { pooledSettings } from '../model/settings/defaults.ts';
 import { renderIni } from '../render/ini.ts';
 import { RenderError } from '../render/render-error.ts';
@@ -15,6 +16,7 @@ import type { WorkloadDemand } from '../sizing/demand.ts';
 import type { DatabaseWish } from '../sizing/size-fleet.ts';
 import { specIsUnderstood } from './policies/spec-is-understood.ts';
 import { monitorFinding } from './policies/monitor-is-readable.ts';
+import type { OthersMark } from './others.ts';
 import { readServerCa } from './policies/server-certificate.ts';
 import { serverFindings } from './policies/server-answers.ts';
 import { readUsers, type PoolUser } from './policies/users-are-readable.ts';
@@ -44,6 +46,8 @@ export type Wish = {
   readonly desired: Desired | undefined;
   readonly findings: readonly Finding[];
   readonly budget: Budget | undefined;
+  /** What others hold of the server, where it matters. */
+  readonly others?: OthersMark | undefined;
   readonly demand: readonly WorkloadDemand[];
 };
 
@@ -55,7 +59,7 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
   const { ca, finding: caFinding } = readServerCa(observation);
   const monitor = monitorFinding(observation);
   const { demand, findings: demandFindings } = readDemand(observation);
-  const { budget, findings: budgetFindings } = readBudget(observation);
+  const { budget, others, findings: budgetFindings } = readBudget(observation);
   const findings = [
     ...(understood === undefined ? [] : [understood]),
     ...userFindings,
@@ -66,11 +70,11 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
     ...demandFindings,
   ];
   if (findings.some((finding) => finding.blocking) || budget === undefined || credentials === undefined) {
-    return { desired: undefined, findings, budget, demand };
+    return { desired: undefined, findings, budget, others, demand };
   }
   const files = new Map<string, SecretText>();
   const userlist = tryToRender(() => renderUserlist(users, credentials, knownUsers(observation)));
-  if ('finding' in userlist) return { desired: undefined, findings: [userlist.finding, ...findings], budget, demand };
+  if ('finding' in userlist) return { desired: undefined, findings: [userlist.finding, ...findings], budget, others, demand };
   files.set(userlist.fileName, userlist.text);
   const caFile = ca === undefined ? undefined : `server-ca-${contentHash(ca.reveal())}.crt`;
   if (ca !== undefined && caFile !== undefined) files.set(caFile, ca);
@@ -82,7 +86,7 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
     settings: pooledSettings(pool.spec.pooler?.parameters ?? {}, clients),
   };
   const large = tooLarge(model);
-  if (large !== undefined) return { desired: undefined, findings: [large, ...findings], budget, demand };
+  if (large !== undefined) return { desired: undefined, findings: [large, ...findings], budget, others, demand };
   const wishes = databasesOf(pool).map((database): DatabaseWish => ({
     name: database.name,
     weight: database.weight,
@@ -100,6 +104,7 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
     },
     findings,
     budget,
+    others,
     demand,
   };
 }
@@ -154,6 +159,7 @@ function databaseEntries(observation: Observation): readonly DatabaseEntry[] {
       port: serverPort(pool),
       dbname: database.database,
       poolMode: database.poolMode,
+      connectQuery: CONNECT_QUERY,
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -1,5 +1,6 @@
 // Every size in force as numbers and sentences, from status alone: what `poolsmith explain` prints.
 import type { PoolConfig } from '../api/poolconfig.gen.ts';
+import { describeOthers } from './others.ts';
 
 export function explainPool(pool: PoolConfig): string {
   const { status } = pool;
@@ -53,6 +54,11 @@ function budgetLines({ budget }: Status): readonly string[] {
     lines.push(`max_connections ${budget.maxConnections}, of which ${budget.usable ?? 0} for ordinary roles`);
   if (budget.setAside !== undefined)
     lines.push(`${budget.setAside} of them kept free: what replacement and surge pods take when they boot`);
+  const { others } = budget;
+  if (others !== undefined) {
+    const detail = (others.by ?? []).map(({ user, connections }) => ({ user, connections }));
+    lines.push(`others have held up to ${describeOthers({ high: others.high, detail })} of the server's connections`);
+  }
   return lines;
 }
 
@@ -68,7 +74,8 @@ function podLines({ pods }: Status): readonly string[] {
   return (pods ?? []).map((pod) => {
     const sizes = (pod.sizes ?? []).map((cell) => `${cell.database}=${cell.size}`).join(' ');
     const proof = pod.configHash === undefined ? 'not proved' : `proved to run configuration ${pod.configHash}`;
-    return `${pod.name} ${pod.state ?? ''} ${sizes === '' ? 'no grant yet' : sizes}, ${proof}`;
+    const orphans = pod.orphans === undefined ? '' : `, ${pod.orphans} backends that its pooler no longer has`;
+    return `${pod.name} ${pod.state ?? ''} ${sizes === '' ? 'no grant yet' : sizes}, ${proof}${orphans}`;
   });
 }
 

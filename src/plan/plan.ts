@@ -119,6 +119,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     replicas: basis.replicas,
     image,
     serverHash: provedServerHash(observation, chosen),
+    held: grants.ledger.committed + basis.budget - grants.asked.budget,
     overcommitted: grants.ledger.overcommitted,
     busy: actions.length > 0 || pending !== undefined,
   });
@@ -241,6 +242,7 @@ function waitingPlan(observation: Observation, wish: Wish, image: string): Plan 
     replicas: wantedReplicas(observation.pool),
     image,
     serverHash: undefined,
+    held: 0,
     overcommitted: 0,
     busy: actions.length > 0,
   });

@@ -5,6 +5,7 @@ import { LABEL, PLACE } from '../model/names.ts';
 import type { Observation } from '../model/observation.ts';
 import { backendsFrom, seenBackends } from './backends.ts';
 import { QUARANTINE_MS } from './grants.ts';
+import { othersStatus } from './others.ts';
 import type { PodState } from './pod-state.ts';
 import { conditions, type SummaryInput } from './verdicts.ts';
 
@@ -45,6 +46,7 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
             ...(budget.usable === undefined ? {} : { usable: budget.usable }),
             ...maxConnections(limits?.maxConnections ?? former?.budget?.maxConnections),
             ...(sized === undefined ? {} : { setAside: sized.setAside }),
+            ...(wish.others === undefined ? {} : { others: othersStatus(observation, wish.others) }),
           },
         }),
     demand: wish.demand.map(({ name, databases, replicas, surge, workers, threads, clients, notes }) => ({
@@ -128,6 +130,7 @@ function podEntries(observation: Observation, states: readonly PodState[]): NonN
       state: state.phase,
       since: before?.state === state.phase && before.since !== undefined ? before.since : now,
       ...(state.provedModel === undefined ? {} : { configHash: state.provedModel }),
+      ...orphansOfPod(observation.orphans?.get(pod.uid)),
       sizes: Object.entries(pod.grant?.sizes ?? {})
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([database, size]) => ({ database, size })),
@@ -137,8 +140,19 @@ function podEntries(observation: Observation, states: readonly PodState[]): NonN
   const gone = [...former.values()]
     .filter((entry) => !uids.has(entry.uid ?? '') && (entry.sizes ?? []).length > 0)
     .map((entry) => (entry.state === 'Gone' ? entry : { ...entry, state: 'Gone' as const, since: now }))
-    .filter((entry) => mayStillHold(observation, entry));
+    .filter((entry) => mayStillHold(observation, entry))
+    .map(({ orphans: _, ...entry }) => ({ ...entry, ...orphansOfPod(leftBehind(observation, entry)) }));
   return [...present, ...gone];
+}
+
+function orphansOfPod(count: number | undefined): { orphans?: number } {
+  return count === undefined || count === 0 ? {} : { orphans: count };
+}
+
+/** What PostgreSQL shows of a pod that is gone has outlived its pooler. */
+function leftBehind(observation: Observation, { ip }: { ip?: string }): number | undefined {
+  const backends = seenBackends(observation);
+  return backends === undefined ? undefined : backendsFrom(backends, ip);
 }
 
 /** A pod that no longer exists is forgotten when PostgreSQL shows no backend of it, or after the quarantine where nobody can look. */

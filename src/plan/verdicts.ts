@@ -5,9 +5,11 @@ import type { Finding, FindingCondition } from '../model/finding.ts';
 import { isoTime, parseIso } from '../model/iso-time.ts';
 import type { Observation } from '../model/observation.ts';
 import type { FleetSizes } from '../sizing/size-fleet.ts';
-import { seenBackends } from './backends.ts';
+import { backendsFrom, seenBackends } from './backends.ts';
 import type { Refusal } from './canary.ts';
 import type { Wish } from './desired.ts';
+import { QUARANTINE_MS } from './grants.ts';
+import { othersNow } from './others.ts';
 import type { PodState } from './pod-state.ts';
 import { podTrouble } from './policies/pod-trouble.ts';
 
@@ -24,6 +26,8 @@ export type SummaryInput = {
   readonly replicas: number;
   readonly image: string;
   readonly serverHash: string | undefined;
+  /** Connections that may be held in the worst light, and how many of them are above the budget. */
+  readonly held: number;
   readonly overcommitted: number;
   /** Something is under way: an action of this plan, or one that an earlier plan waits for. */
   readonly busy: boolean;
@@ -137,10 +141,12 @@ function refusedMessage(refusal: Refusal): string {
   return `${refusal.setting}: ${refusal.message} The fleet stays on its last proved configuration; correct the setting and it goes on by itself.`;
 }
 
+/** What is on its way down is told before what keeps it there; it passes, and the rest is told then. */
 function budgetCondition(input: SummaryInput): Verdict {
   const type = 'BudgetSatisfied';
-  const finding = blockingFinding(input, type) ?? input.findings.find((entry) => entry.condition === type);
-  if (finding !== undefined) return { type, status: 'False', reason: finding.reason, message: finding.message };
+  const no = (reason: Reason, message: string): Verdict => ({ type, status: 'False', reason, message });
+  const blocking = blockingFinding(input, type);
+  if (blocking !== undefined) return no(blocking.reason, blocking.message);
   const budget = input.wish.budget;
   if (budget === undefined)
     return {
@@ -149,32 +155,55 @@ function budgetCondition(input: SummaryInput): Verdict {
       reason: 'NotObserved',
       message: 'The budget is not worked out while the specification is blocked.',
     };
+  const orphans = orphansMessage(input.observation);
+  if (orphans !== undefined) return no('OrphanedBackends', orphans);
+  const finding = input.findings.find((entry) => entry.condition === type);
   if (input.overcommitted > 0) {
-    return {
-      type,
-      status: 'False',
-      reason: 'Overcommitted',
-      message: `The pods still hold ${input.overcommitted} connections more than the budget of ${budget.budget}; they are being shrunk.`,
-    };
+    const cause = finding === undefined ? '' : ` ${finding.message}`;
+    return no(
+      'Overcommitted',
+      `${input.overcommitted} of the ${input.held} connections that the pods may hold must still be given back: the budget is ${budget.budget}. Pools shrink as transactions end; nothing grows before.${cause}`,
+    );
   }
-  if (seenBackends(input.observation) === undefined) {
-    const why =
-      input.observation.server === undefined
-        ? 'without spec.server.monitorSecretRef'
-        : 'as the server does not answer, or shows no connection from the address of any pod,';
-    return {
-      type,
-      status: 'True',
-      reason: 'Unmonitored',
-      message: `At most ${budget.budget} connections are granted; ${why} PostgreSQL's own count is not compared.`,
-    };
-  }
+  if (finding !== undefined) return no(finding.reason, finding.message);
+  const granted = `At most ${budget.budget} connections are granted`;
+  if (seenBackends(input.observation) === undefined)
+    return { type, status: 'True', reason: 'Unmonitored', message: `${granted}${weakerGuarantee(input.observation)}` };
   return {
     type,
     status: 'True',
     reason: 'WithinBudget',
-    message: `At most ${budget.budget} connections are granted, and PostgreSQL's own count is compared.`,
+    message: `${granted}, and PostgreSQL's own count is compared.`,
   };
+}
+
+/** What is not guaranteed where PostgreSQL's own count can't be had, and what stands in for it. */
+function weakerGuarantee(observation: Observation): string {
+  const { server } = observation;
+  const translated = server?.reachable === true && othersNow(observation) === 'untold';
+  const why =
+    server === undefined
+      ? 'without spec.server.monitorSecretRef'
+      : translated
+        ? 'as PostgreSQL shows no connection from the address of any pod'
+        : 'as the server does not answer its monitor role';
+  const others = translated ? "others' connections can't be told from the fleet's" : "others' are not seen";
+  return `, by the poolers' own count; ${why} PostgreSQL's is not compared. Backends that outlive their pooler or client are not seen, ${others}, and the share of a lost pod stays out of use for ${QUARANTINE_MS / 1000} s instead of until its backends are gone.`;
+}
+
+/** Backends without a pooler: the budget does not hold them, so they are named, pod by pod. */
+function orphansMessage(observation: Observation): string | undefined {
+  const { pods, orphans = new Map<string, number>() } = observation;
+  const named = pods.flatMap(({ name, uid }) => {
+    const count = orphans.get(uid) ?? 0;
+    return count === 0 ? [] : [{ name, count }];
+  });
+  if (named.length === 0) return undefined;
+  const total = named.reduce((sum, { count }) => sum + count, 0);
+  const list = named.map(({ name, count }) => `${name} ${count}`).join(', ');
+  const backends = seenBackends(observation) ?? [];
+  const seen = pods.reduce((sum, pod) => sum + backendsFrom(backends, pod.ip), 0);
+  return `PostgreSQL still runs ${total} connections that no pooler has any more (${list}), ${seen} from the pods in all. Their clients or pooler died in the middle of a query, and they last as long as it does; they come on top of the budget, and no pod with them grows. End them with pg_terminate_backend, or wait.`;
 }
 
 function serverCondition(input: SummaryInput): Verdict {

@@ -1,4 +1,5 @@
 // Watches one PostgreSQL through the monitor role: what it allows, and who holds its connections.
+import { isIP } from 'node:net';
 import type { SecretText } from '../model/secret-text.ts';
 import type { BackendGroup, ServerView } from '../model/server-view.ts';
 import { foreignAddressesOnly } from './address-guard.ts';
@@ -35,10 +36,21 @@ const LIMITS = `
          pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')::int as sees_others`;
 
 const BACKENDS = `
-  select pg_catalog.host(client_addr) as client_address, usename as user_name, datname as database_name, count(*) as backends
+  select pg_catalog.host(client_addr) as client_address, usename as user_name, datname as database_name,
+         (application_name in ('poolsmith-monitor', 'poolsmith-trial'))::int as operators, count(*) as backends
   from pg_catalog.pg_stat_activity
   where backend_type = 'client backend' and pid <> pg_catalog.pg_backend_pid()
-  group by client_addr, usename, datname`;
+  group by client_addr, usename, datname, 4`;
+
+/** Those that are old enough to have told their pooler who they are. */
+const BACKENDS_FROM = (address: string, olderThanMs: number): string => `
+  select pid || '@' || extract(epoch from backend_start) as backend, pid
+  from pg_catalog.pg_stat_activity
+  where backend_type = 'client backend' and client_addr = '${address}'::pg_catalog.inet
+    and backend_start < pg_catalog.clock_timestamp() - interval '${olderThanMs} milliseconds'`;
+
+/** One backend: `id` is its own for ever, `pid` only for as long as it runs. */
+export type Backend = { readonly id: string; readonly pid: number };
 
 /** Keeps one connection; a lost one is replaced by the next observation. One observation at a time. */
 export class ServerMonitor {
@@ -69,6 +81,29 @@ export class ServerMonitor {
           return this.#readAfresh(signal);
         }
         return { reachable: false, fault } as const;
+      }
+    });
+    this.#tail = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Backends from one address that are older than so many milliseconds; undefined when the server can't be asked now. */
+  async backendsFrom(
+    address: string,
+    olderThanMs: number,
+    signal?: AbortSignal,
+  ): Promise<readonly Backend[] | undefined> {
+    if (isIP(address) === 0) throw new TypeError(`${JSON.stringify(address)} is no IP address`);
+    const turn = this.#tail.then(async () => {
+      signal?.throwIfAborted();
+      try {
+        const wire = await this.#connected(signal);
+        const sql = BACKENDS_FROM(address, Math.round(olderThanMs));
+        const { rows } = await wire.query(sql, this.#queryTimeoutMs, 'looking for backends', signal);
+        return rows.map((row) => ({ id: String(row['backend']), pid: countOf(row, 'pid') }));
+      } catch {
+        signal?.throwIfAborted();
+        return undefined;
       }
     });
     this.#tail = turn.catch(() => undefined);
@@ -147,5 +182,6 @@ function backendGroupOf(row: Readonly<Record<string, unknown>>): BackendGroup {
     user: text('user_name'),
     database: text('database_name'),
     count: countOf(row, 'backends'),
+    ...(row['operators'] === '1' ? { operators: true } : {}),
   };
 }

@@ -1,13 +1,18 @@
 // How many server connections the whole fleet may hold: what was declared, or less where PostgreSQL allows less.
 import type { ServerLimits } from '../model/server-view.ts';
 
-/** One of `connections` (count) and `percent` (of the usable slots); `othersInUse` are backends that are not the fleet's. */
+/** One of `connections` (count) and `percent` (of the usable slots). All numbers are connections. */
 export type BudgetWish = {
   readonly connections?: number | undefined;
   readonly percent?: number | undefined;
   readonly reserve: number;
   readonly limits?: ServerLimits | undefined;
+  /** Backends that are neither the fleet's nor the operator's, as a high mark of some time: else the budget moves with them. */
   readonly othersInUse?: number | undefined;
+  /** Connections that the operator itself keeps to this server. */
+  readonly monitors?: number | undefined;
+  /** The smallest budget that the fleet can live on; others never press it below that. */
+  readonly least?: number | undefined;
 };
 
 export type Budget = {
@@ -18,8 +23,9 @@ export type Budget = {
   readonly budget: number;
   /** max_connections less the slots that PostgreSQL keeps for itself; undefined where the server was not read. */
   readonly usable?: number;
+  /** Slots that stay free when the fleet holds its whole budget and others as many as at their high mark; below 0 they are missing. */
+  readonly spare?: number;
   readonly source: 'declared' | 'percent' | 'server';
-  readonly notes: readonly string[];
 };
 
 export type BudgetProblem = {
@@ -32,38 +38,35 @@ export function usableConnections(limits: ServerLimits): number {
   return Math.max(0, limits.maxConnections - limits.superuserReserved - limits.reserved);
 }
 
-/** The fleet's budget, or why there is none. Others' backends should be a high mark of some time, else the budget moves with them. */
+/** Free slots below which a new login may be refused before anybody can act: two, or two in a hundred. */
+export function marginOf(usable: number): number {
+  return Math.max(2, Math.ceil((usable * 2) / 100));
+}
+
+/** The fleet's budget, or why there is none. */
 export function resolveBudget(wish: BudgetWish): Budget | BudgetProblem {
   const usable = wish.limits === undefined ? undefined : usableConnections(wish.limits);
-  const others = wish.othersInUse ?? 0;
+  const { othersInUse: others = 0, monitors = 0, reserve } = wish;
   const stated = declaredConnections(wish, usable);
   if ('problem' in stated) return stated;
 
   const { declared } = stated;
-  const allowed = usable === undefined ? declared : Math.min(declared, Math.max(0, usable - others));
-  const budget = allowed - wish.reserve;
-  const notes: string[] = [];
-  if (usable !== undefined && allowed < declared) {
-    notes.push(
-      `PostgreSQL has ${usable} usable connections and others hold ${others}: sized to ${allowed}, not to ${declared}`,
-    );
-  }
+  const allowed = usable === undefined ? declared : Math.min(declared, roomBeside(others, usable - monitors, wish));
+  const budget = allowed - reserve;
   if (budget < 1) {
-    const which = [`${allowed} connections less a reserve of ${wish.reserve} leave none for the fleet`, ...notes];
-    return { problem: 'NothingLeft', message: which.join('; ') };
-  }
-  if (usable !== undefined && budget + others + margin(usable) > usable) {
-    notes.push(
-      `the fleet's ${budget} and others' ${others} leave fewer than ${margin(usable)} of PostgreSQL's ${usable} connections free`,
-    );
+    const why = usable !== undefined && allowed < declared ? `; PostgreSQL has ${usable} for ordinary roles` : '';
+    const message = `${allowed} connections less a reserve of ${reserve} leave none for the fleet${why}`;
+    return { problem: 'NothingLeft', message };
   }
   const source = allowed < declared ? 'server' : stated.source;
-  return { declared, reserve: wish.reserve, budget, ...(usable === undefined ? {} : { usable }), source, notes };
+  const spare = usable === undefined ? {} : { usable, spare: usable - monitors - others - budget };
+  return { declared, reserve, budget, ...spare, source };
 }
 
-/** Free slots below which a new login may be refused before anybody can act: two, or two in a hundred. */
-function margin(usable: number): number {
-  return Math.max(2, Math.ceil((usable * 2) / 100));
+function roomBeside(others: number, slots: number, { least, reserve }: BudgetWish): number {
+  const room = Math.max(0, slots);
+  const kept = least === undefined ? 0 : Math.min(room, least + reserve);
+  return Math.max(room - others, kept, 0);
 }
 
 function declaredConnections(

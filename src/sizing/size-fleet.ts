@@ -174,8 +174,13 @@ function limit(claim: Claim, size: number, pods: number, undeclared: boolean): L
   return claim.fixed === undefined ? 'demand' : 'fixed';
 }
 
+/** The smallest budget for so many pods: a connection of each for every database, and as many set aside. */
+export function leastBudget(pods: number, databases: number): number {
+  return 2 * pods * databases;
+}
+
 function infeasible(budget: number, pods: number, databases: number): FleetSizes {
-  const needed = 2 * pods * databases;
+  const needed = leastBudget(pods, databases);
   const message =
     `${pods} pods × ${databases} databases need ${needed} connections ` +
     `(one each, and as many set aside for replacement pods), but the budget is ${budget}`;

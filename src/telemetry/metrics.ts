@@ -2,6 +2,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
+import { othersNow } from '../plan/others.ts';
 
 type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
 type Seen = { readonly observation: Observation; readonly plan: Plan };
@@ -36,6 +37,25 @@ export const POOL_GAUGES: Readonly<Record<string, GaugeRow>> = {
           .filter((group) => addresses.has(group.clientAddress))
           .reduce((sum, group) => sum + group.count, 0),
       );
+    },
+  },
+  poolsmith_orphaned_backends: {
+    help: 'Backends that PostgreSQL still runs for a pod although its pooler no longer has them (needs a monitor role).',
+    labels: ['pod'],
+    samples: ({ observation }) =>
+      observation.server?.reachable === true
+        ? observation.pods.map(({ name, uid }) => ({
+            labels: { pod: name },
+            value: observation.orphans?.get(uid) ?? 0,
+          }))
+        : [],
+  },
+  poolsmith_server_other_backends: {
+    help: "Backends of the server that are no fleet's of this operator, where they can be told apart (needs a monitor role).",
+    labels: [],
+    samples: ({ observation }) => {
+      const others = othersNow(observation);
+      return others === undefined || others === 'untold' ? [] : one(others.total);
     },
   },
   poolsmith_server_max_connections: {

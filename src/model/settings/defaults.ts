@@ -1,4 +1,5 @@
 // What a pooler gets where the user says nothing: our own defaults, and the settings the operator always writes.
+import { RESET_QUERY } from './own-queries.ts';
 import { SETTINGS } from './table.ts';
 import { parameterText, type ParameterValue } from './validate.ts';
 
@@ -43,6 +44,12 @@ export const DEFAULT_PARAMETERS: readonly DefaultParameter[] = [
     name: 'server_login_retry',
     value: 1,
     reason: 'With 15 s a refused login keeps a growing pool small, and after a failover empty, for 15 s.',
+  },
+  {
+    name: 'server_reset_query',
+    value: RESET_QUERY,
+    reason:
+      'What DISCARD ALL does, step by step, and then what every server connection is told at its login, which DISCARD ALL undoes.',
   },
 ];
 
