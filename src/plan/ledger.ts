@@ -82,6 +82,9 @@ export function stepLedger(input: LedgerInput): LedgerStep {
  * Lower floors always may.
  */
 export function mayRaiseFloors(input: LedgerInput, floors: Sizes): boolean {
+  // Also while too much is committed: what a lowered budget is waiting for may be these very floors.
+  if (input.cells.length > 0 && input.cells.every(({ database, floor }) => (sizeOf(floors, database) ?? 1) <= floor))
+    return true;
   const cells = input.cells.map((cell) => ({
     ...cell,
     floor: Math.max(cell.floor, sizeOf(floors, cell.database) ?? 1),

@@ -68,7 +68,7 @@ function formerMark(observation: Observation): OthersMark | undefined {
   return {
     high: status.high,
     atMs: parseIso(status.at),
-    detail: by.map(({ user = '', connections }) => ({ user, connections })),
+    detail: by.map(({ user, connections }) => ({ user, connections })),
     ...(recent === undefined ? {} : { window: { most: recent, sinceMs: parseIso(recentSince) } }),
   };
 }

@@ -141,7 +141,11 @@ function podEntries(observation: Observation, states: readonly PodState[]): NonN
     .filter((entry) => !uids.has(entry.uid ?? '') && (entry.sizes ?? []).length > 0)
     .map((entry) => (entry.state === 'Gone' ? entry : { ...entry, state: 'Gone' as const, since: now }))
     .filter((entry) => mayStillHold(observation, entry))
-    .map(({ orphans: _, ...entry }) => ({ ...entry, ...orphansOfPod(leftBehind(observation, entry)) }));
+    .map((entry) => {
+      const next = { ...entry, ...orphansOfPod(leftBehind(observation, entry)) };
+      if (leftBehind(observation, entry) === undefined) Reflect.deleteProperty(next, 'orphans');
+      return next;
+    });
   return [...present, ...gone];
 }
 

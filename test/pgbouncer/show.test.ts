@@ -154,6 +154,11 @@ describe('SHOW rows', () => {
     assert.deepEqual([secure?.id, secure?.closeNeeded, secure?.tls], ['18', true, 'TLSv1.3']);
   });
 
+  it("read a server's backend, and none before it has told its process id", () => {
+    const [logging, working] = decodeServers([SOCKET, { ...SOCKET, remote_pid: 4711 }]);
+    assert.deepEqual([logging?.backendPid, working?.backendPid], [undefined, 4711]);
+  });
+
   it('ignore columns they do not know and refuse to miss one they use', () => {
     const decoders = [
       [
@@ -205,7 +210,7 @@ describe('SHOW rows', () => {
         decodeServers,
         SOCKET,
         'servers',
-        ['id', 'user', 'database', 'state', 'addr', 'port', 'connect_time', 'close_needed', 'tls'],
+        ['id', 'user', 'database', 'state', 'addr', 'port', 'connect_time', 'close_needed', 'tls', 'remote_pid'],
       ],
       [
         decodeClients,

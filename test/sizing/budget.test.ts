@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { ServerLimits } from '../../src/model/server-view.ts';
-import { resolveBudget, usableConnections } from '../../src/sizing/budget.ts';
+import { marginOf, resolveBudget, usableConnections } from '../../src/sizing/budget.ts';
 import type { Budget, BudgetWish } from '../../src/sizing/budget.ts';
 import { propertyRuns } from './property-runs.ts';
 
@@ -26,7 +26,6 @@ describe('the budget', () => {
       reserve: 5,
       budget: 75,
       source: 'declared',
-      notes: [],
     });
   });
 
@@ -39,16 +38,26 @@ describe('the budget', () => {
     assert.equal(usableConnections(limits({ reserved: 10 })), 87);
   });
 
-  it('shrinks to what PostgreSQL and the others leave, and says so', () => {
+  it('shrinks to what PostgreSQL and the others leave', () => {
     const budget = budgetOf({ connections: 80, reserve: 5, limits: limits(), othersInUse: 40 });
     assert.deepEqual([budget.declared, budget.budget, budget.source], [80, 52, 'server']);
-    assert.deepEqual(budget.notes, ['PostgreSQL has 97 usable connections and others hold 40: sized to 57, not to 80']);
+    assert.equal(budget.spare, 5, 'the reserve is what stays free');
   });
 
-  it('warns when hardly a slot is left for a new login', () => {
-    const budget = budgetOf({ connections: 97, reserve: 0, limits: limits() });
-    assert.equal(budget.budget, 97);
-    assert.match(budget.notes.join(), /leave fewer than 2 of PostgreSQL's 97 connections free/);
+  it('tells how many slots stay free, and how many should', () => {
+    const budget = budgetOf({ connections: 90, reserve: 0, limits: limits(), monitors: 1, othersInUse: 6 });
+    assert.deepEqual([budget.budget, budget.spare], [90, 0]);
+    assert.deepEqual([10, 97, 100, 101, 500].map(marginOf), [2, 2, 2, 3, 10]);
+  });
+
+  it("leaves the operator's own connections their slots", () => {
+    assert.equal(budgetOf({ connections: 97, reserve: 0, limits: limits(), monitors: 2 }).budget, 95);
+  });
+
+  it('is never pressed by others below what the fleet can live on, but is by the server itself', () => {
+    const wish = { connections: 80, reserve: 5, least: 8 };
+    assert.equal(budgetOf({ ...wish, limits: limits(), othersInUse: 90 }).budget, 8);
+    assert.equal(budgetOf({ ...wish, limits: limits({ maxConnections: 10 }), othersInUse: 90 }).budget, 2);
   });
 
   it('reports a percentage without a monitor role', () => {

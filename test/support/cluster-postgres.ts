@@ -49,6 +49,8 @@ export type ClusterPostgres = Readonly<{
   stop: (mode?: 'fast' | 'immediate') => Promise<void>;
   /** Starts it again, with its data, at the same address. */
   start: () => Promise<void>;
+  /** Restarts it (fast) with other settings, which stay until the next such restart. No blanks in names and values. */
+  restartWith: (settings: Readonly<Record<string, string>>) => Promise<void>;
   /** Nothing answers any more, connections stay open: a hung server. */
   freeze: () => Promise<void>;
   thaw: () => Promise<void>;
@@ -88,6 +90,12 @@ export async function startClusterPostgres(options: ClusterPostgresOptions): Pro
     },
     start: async () => {
       await exec('rm -f /tmp/stay-down');
+      await isUp();
+    },
+    restartWith: async (changed) => {
+      const flags = Object.entries(changed).map(([key, value]) => `-c ${key}=${value}`);
+      await exec(`: >/tmp/stay-down; pg_ctl --pgdata="$PGDATA" --silent --wait --mode=fast stop`);
+      await exec(`echo '${flags.join(' ')}' >/tmp/more-settings; rm -f /tmp/stay-down`);
       await isUp();
     },
     // -1: all processes but the first one (the supervising shell) and the one that asks.

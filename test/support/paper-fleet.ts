@@ -42,6 +42,9 @@ export class PaperFleet {
   workloads: Map<string, WorkloadFacts>;
   server: Observation['server'];
   trials: Observation['trials'] = [];
+  neighbours: Observation['neighbours'] = [];
+  /** By pod name. */
+  orphans = new Map<string, number>();
   /** PgBouncer's word against a configuration, as a RELOAD would answer it. */
   refuses: (text: string) => string | undefined = () => undefined;
   /** Pods of templates that never start. */
@@ -116,6 +119,8 @@ export class PaperFleet {
       workloads: this.workloads,
       server: this.server,
       trials: this.trials,
+      neighbours: this.neighbours,
+      orphans: new Map([...this.orphans].map(([name, count]) => [`uid-${name}`, count])),
       children: this.#children,
       replicaSets: [...this.#sets.values()],
       pods: this.pods,

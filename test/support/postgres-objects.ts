@@ -13,7 +13,7 @@ child=
 trap 'if [ -n "$child" ]; then kill -INT "$child"; wait "$child"; fi; exit 0' INT TERM
 while :; do
   if [ ! -e /tmp/stay-down ]; then
-    /usr/bin/postgres-entrypoint "$@" & child=$!
+    /usr/bin/postgres-entrypoint "$@" $(cat /tmp/more-settings 2>/dev/null) & child=$!
     wait "$child"
     child=
   fi

@@ -5,7 +5,7 @@
  * setting (PostgreSQL 14), its machine can do it (Linux), and nobody has set it already: elsewhere nothing is selected, and nothing fails.
  */
 export const CONNECT_QUERY =
-  "select set_config('client_connection_check_interval', '2s', false)" +
+  "select set_config('client_connection_check_interval', '1s', false)" +
   " where current_setting('client_connection_check_interval', true) = '0' and version() like '%linux%'";
 
 /**

@@ -3,6 +3,7 @@ import { monitorLogin, serverPort } from '../../api/poolconfig.ts';
 import type { Finding } from '../../model/finding.ts';
 import type { Observation } from '../../model/observation.ts';
 import type { ServerFault } from '../../model/server-view.ts';
+import { QUARANTINE_MS } from '../grants.ts';
 import { readUsers } from './users-are-readable.ts';
 
 /** Fault → what it means and what to do. No text of the server's own ever goes into a condition. */
@@ -83,6 +84,6 @@ function lacksPrivilege({ pool, secrets }: Observation): string {
   const login = monitorLogin(pool);
   const reading = secrets.get(login?.secretName ?? '');
   const role = reading?.state === 'present' ? reading.data.get(login?.usernameKey ?? '')?.reveal() : undefined;
-  const named = JSON.stringify(role ?? '');
-  return `spec.server.monitorSecretRef: the role ${named} of Secret ${login?.secretName ?? ''} is not a member of pg_monitor, so backends can't be counted. Run: GRANT pg_monitor TO ${named}`;
+  const named = `"${(role ?? '').replaceAll('"', '""')}"`;
+  return `spec.server.monitorSecretRef: the role ${named} of Secret ${login?.secretName ?? ''} lacks the rights of pg_monitor: it is not a member of it, or does not inherit from it. So backends can't be counted, others' connections are not taken off the budget, and the share of a lost pod stays out of use for ${QUARANTINE_MS / 1000} s. Run: GRANT pg_monitor TO ${named}`;
 }
