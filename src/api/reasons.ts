@@ -158,7 +158,8 @@ export const REASONS = {
   Unmonitored: {
     on: { ServerReachable: OPEN, BudgetSatisfied: ['True', 'Unknown'], PoolSaturated: OPEN },
     meaning: 'There is no login by which it could be known.',
-    remedy: 'Set spec.server.monitorSecretRef to have max_connections and backends read. Without it the poolers keep to the budget by their own count, and the share of a lost pod stays out of use for 15 s.',
+    remedy:
+      'Set spec.server.monitorSecretRef to have max_connections and backends read. Without it the poolers keep to the budget by their own count, and the share of a lost pod stays out of use for 15 s.',
   },
   WithinBudget: {
     on: { BudgetSatisfied: YES },

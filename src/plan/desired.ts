@@ -74,7 +74,8 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
   }
   const files = new Map<string, SecretText>();
   const userlist = tryToRender(() => renderUserlist(users, credentials, knownUsers(observation)));
-  if ('finding' in userlist) return { desired: undefined, findings: [userlist.finding, ...findings], budget, others, demand };
+  if ('finding' in userlist)
+    return { desired: undefined, findings: [userlist.finding, ...findings], budget, others, demand };
   files.set(userlist.fileName, userlist.text);
   const caFile = ca === undefined ? undefined : `server-ca-${contentHash(ca.reveal())}.crt`;
   if (ca !== undefined && caFile !== undefined) files.set(caFile, ca);

@@ -29,7 +29,8 @@ export function othersNow(observation: Observation): Others | undefined {
     ...(observation.pool.status?.pods ?? []).map((entry) => entry.ip),
     ...neighbours.flatMap((neighbour) => neighbour.addresses ?? []),
   ]);
-  const isFleets = ({ clientAddress }: BackendGroup): boolean => clientAddress !== undefined && fleets.has(clientAddress);
+  const isFleets = ({ clientAddress }: BackendGroup): boolean =>
+    clientAddress !== undefined && fleets.has(clientAddress);
   const foreign = server.backends.filter((group) => !isFleets(group) && group.operators !== true);
   if (server.backends.some(isFleets)) return summed(foreign);
   if (neighbours.length > 0 || heldByPoolers(observation) > 0) return 'untold';

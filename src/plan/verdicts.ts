@@ -203,7 +203,7 @@ function orphansMessage(observation: Observation): string | undefined {
   const list = named.map(({ name, count }) => `${name} ${count}`).join(', ');
   const backends = seenBackends(observation) ?? [];
   const seen = pods.reduce((sum, pod) => sum + backendsFrom(backends, pod.ip), 0);
-  return `PostgreSQL still runs ${total} connections that no pooler has any more (${list}), ${seen} from the pods in all. Their clients or pooler died in the middle of a query, and they last as long as it does; they come on top of the budget, and no pod with them grows. End them with pg_terminate_backend, or wait.`;
+  return `PostgreSQL still runs ${total} connections that no pooler has any more (${list}), beside ${Math.max(0, seen - total)} that one has. Their clients or pooler died in the middle of a query, and they last as long as it does, on top of what the poolers may open. End them with pg_terminate_backend, or wait.`;
 }
 
 function serverCondition(input: SummaryInput): Verdict {

@@ -45,8 +45,16 @@ describe('queries of our own on server connections', function () {
     ...(connectQuery === undefined ? {} : { connectQuery }),
   });
 
-  async function load(poolMode: PoolMode, connectQuery?: string, parameters: Record<string, string> = {}): Promise<void> {
-    await pooler.load({ databases: [entry(poolMode, connectQuery)], settings: pooledSettings(parameters, 10), size: 5 });
+  async function load(
+    poolMode: PoolMode,
+    connectQuery?: string,
+    parameters: Record<string, string> = {},
+  ): Promise<void> {
+    await pooler.load({
+      databases: [entry(poolMode, connectQuery)],
+      settings: pooledSettings(parameters, 10),
+      size: 5,
+    });
     // What was opened under the former configuration must not answer for this one.
     await until('no former connection', async () => {
       await pooler.console.reload();
@@ -133,7 +141,11 @@ describe('queries of our own on server connections', function () {
     await load('transaction', CONNECT_QUERY, { server_reset_query_always: '1' });
     const made = await client();
     for (let round = 0; round < 20; round += 1) {
-      const { rows } = await made.query<{ n: string }>({ name: 'kept', text: 'select $1::int + 1 as n', values: [round] });
+      const { rows } = await made.query<{ n: string }>({
+        name: 'kept',
+        text: 'select $1::int + 1 as n',
+        values: [round],
+      });
       assert.equal(Number(rows[0]?.n), round + 1);
     }
     await made.end();
@@ -145,7 +157,10 @@ describe('queries of our own on server connections', function () {
     const older = (query: string): string => query.replaceAll(SETTING, UNKNOWN);
     assert.notEqual(older(CONNECT_QUERY), CONNECT_QUERY);
     for (const mode of ['transaction', 'session'] as const) {
-      await load(mode, older(CONNECT_QUERY), { server_reset_query: older(RESET_QUERY), server_reset_query_always: '1' });
+      await load(mode, older(CONNECT_QUERY), {
+        server_reset_query: older(RESET_QUERY),
+        server_reset_query_always: '1',
+      });
       const first = await ask('select pg_backend_pid() as pid');
       assert.deepEqual(await ask('select pg_backend_pid() as pid'), first, 'the connection was closed by its reset');
       assert.equal(await interval(), '0');
@@ -189,7 +204,9 @@ describe('queries of our own on server connections', function () {
       if (query === undefined) assert.equal(await running(), 40, 'without it every death leaves its backend');
       else await until('all orphans to have ended', async () => (await running()) <= 1, 6_000);
     }
-    console.log(`      measured: 40 deaths in a pool of 5 left at most ${peaks[0]} backends without it, ${peaks[1]} with it`);
+    console.log(
+      `      measured: 40 deaths in a pool of 5 left at most ${peaks[0]} backends without it, ${peaks[1]} with it`,
+    );
     assert.ok((peaks[1] ?? 0) < (peaks[0] ?? 0), JSON.stringify(peaks));
     await endAll();
   });

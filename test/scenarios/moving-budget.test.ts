@@ -50,7 +50,9 @@ describe('a budget that moves', function () {
     await load.done(100);
     const after = sampler.lap();
     const { failed, done } = load.since(mark);
-    measured(`30 → 8 given back in ${seconds(tookMs)}: ${before.peak}, then at most ${after.peak} backends; ${done} transactions, ${failed} failed`);
+    measured(
+      `30 → 8 given back in ${seconds(tookMs)}: ${before.peak}, then at most ${after.peak} backends; ${done} transactions, ${failed} failed`,
+    );
     assert.ok(before.peak <= 30 && after.peak <= 8, `${before.peak}, then ${after.peak}`);
     assert.equal(failed, 0, JSON.stringify(load.tally.errors));
     const told = async (): Promise<string | undefined> =>
@@ -82,7 +84,13 @@ describe('a budget that moves', function () {
     }
     const { status, metadata } = await readPool(namespace, POOL);
     // Two looks of an operator at rest.
-    const looks = await waitForPool(namespace, POOL, 'the mark to know that they went', (live) => live.status?.budget?.others?.recent !== undefined, 40_000);
+    const looks = await waitForPool(
+      namespace,
+      POOL,
+      'the mark to know that they went',
+      (live) => live.status?.budget?.others?.recent !== undefined,
+      40_000,
+    );
     assert.equal(looks.status?.budget?.budget, status?.budget?.budget, 'the budget moved when others went');
     assert.equal(looks.metadata.generation, metadata.generation);
     assert.equal(load.since(mark).failed, 0, JSON.stringify(load.tally.errors));
@@ -98,7 +106,9 @@ describe('a budget that moves', function () {
       const budget = shareOf(maxConnections);
       const holds = (live: LivePool): boolean => live.status?.budget?.budget === budget && atRest(live);
       await waitForPool(namespace, POOL, `the budget to be ${budget}`, holds, 60_000);
-      measured(`max_connections ${maxConnections}: budget ${before} → ${budget}, ${seconds(performance.now() - startedMs)} after the restart`);
+      measured(
+        `max_connections ${maxConnections}: budget ${before} → ${budget}, ${seconds(performance.now() - startedMs)} after the restart`,
+      );
       assert.ok((await granted()) <= budget);
       const note = `${before} → ${budget} connections for the fleet (percent)`;
       await until('the event', async () => (await events('BudgetChanged')).includes(note) || undefined, 10_000, 200);
@@ -118,7 +128,12 @@ describe('a budget that moves', function () {
     assert.match(message(live), /declares 50 .*leaves 27 .*sized to/);
     assert.ok((await granted()) <= 26);
     await stage.postgres.restartWith({ max_connections: String(MAX_CONNECTIONS) });
-    await waitForPool(namespace, POOL, 'the whole budget', (pool) => (pool.status?.budget?.budget ?? 0) > 26 && atRest(pool));
+    await waitForPool(
+      namespace,
+      POOL,
+      'the whole budget',
+      (pool) => (pool.status?.budget?.budget ?? 0) > 26 && atRest(pool),
+    );
   });
 
   it('is kept by the weaker means where nobody counts, which status states with the quarantine', async () => {
@@ -151,7 +166,9 @@ describe('a budget that moves', function () {
         assert.ok(message(live).includes(`${pod.name} 1`), message(live));
       }
       assert.equal(conditionOf(live, 'Ready')?.status, 'True');
-      await stage.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(300)' and pid <> pg_backend_pid()");
+      await stage.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(300)' and pid <> pg_backend_pid()",
+      );
       const after = await waitForCondition(namespace, POOL, 'BudgetSatisfied', 'True', { timeoutMs: 40_000 });
       assert.ok((after.status?.pods ?? []).every((pod) => pod.orphans === undefined));
     } finally {
@@ -179,7 +196,12 @@ describe('a budget that moves', function () {
 
   it('can be put back to what it was', async () => {
     await applyPool(stage.pool().withBudget(20));
-    const live = await waitForPool(namespace, POOL, 'all being well', (pool) => atRest(pool) && conditionOf(pool, 'BudgetSatisfied')?.status === 'True');
+    const live = await waitForPool(
+      namespace,
+      POOL,
+      'all being well',
+      (pool) => atRest(pool) && conditionOf(pool, 'BudgetSatisfied')?.status === 'True',
+    );
     assert.equal(live.status?.budget?.budget, 20);
   });
 });

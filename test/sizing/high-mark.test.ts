@@ -60,9 +60,12 @@ describe('a high mark', () => {
   });
 
   it('is at least what is seen and was seen in the last window, at most what was seen in the last two, and rests in between', () => {
-    const history = fc.array(fc.record({ count: fc.nat({ max: 60 }), afterMs: fc.integer({ min: 1, max: WINDOW_MS }) }), {
-      maxLength: 60,
-    });
+    const history = fc.array(
+      fc.record({ count: fc.nat({ max: 60 }), afterMs: fc.integer({ min: 1, max: WINDOW_MS }) }),
+      {
+        maxLength: 60,
+      },
+    );
     fc.assert(
       fc.property(history, fc.integer({ min: 1, max: 10 }), (looks, step) => {
         let mark: Mark;

@@ -73,7 +73,8 @@ function shared(sums: Sums): Finding | undefined {
   const { result, mark, monitors, neighbours } = sums;
   const { declared, usable } = result;
   const total = declaredTogether(sums);
-  if (usable === undefined || neighbours.length === 0 || total + monitors + (mark?.high ?? 0) <= usable) return undefined;
+  if (usable === undefined || neighbours.length === 0 || total + monitors + (mark?.high ?? 0) <= usable)
+    return undefined;
   const names = neighbours.map((neighbour) => `${neighbour.key} (${neighbour.connections})`).join(', ');
   return warning(
     'ServerShared',
