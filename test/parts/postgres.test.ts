@@ -136,6 +136,26 @@ describe('PostgreSQL adapter', function () {
     await until('none left', async () => seen(await watching.observe()).backends.length === 0);
   });
 
+  it("marks those that call themselves the operator's own, and lists the backends of one address that are old enough", async () => {
+    await using relay = await startRelay(postgres.port, { from: SECOND_HOST });
+    const far = await connectApp(relay.port);
+    const { rows } = await far.pg.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const [other, watching] = [monitor(), monitor()];
+    seen(await other.observe());
+    const view = seen(await watching.observe());
+    assert.deepEqual(view.backends.map(({ user, count, operators }) => [user, count, operators]).sort(), [
+      ['app', 1, undefined],
+      ['monitor', 1, true],
+    ]);
+    const young = await watching.backendsFrom(SECOND_HOST, 60_000);
+    assert.deepEqual(young, []);
+    const pids = (await watching.backendsFrom(SECOND_HOST, 0))?.map(({ pid }) => pid);
+    assert.deepEqual(pids, [rows[0]?.pid]);
+    await assert.rejects(watching.backendsFrom("127.0.0.1'; select 1", 0), /no IP address/);
+    await far.end();
+    await until('none left', async () => (await watching.backendsFrom(SECOND_HOST, 0))?.length === 0);
+  });
+
   it('keeps one connection over many observations, and replaces a lost one', async () => {
     const watching = monitor();
     for (let round = 0; round < 50; round += 1) {

@@ -1,6 +1,7 @@
 // The budget as a moving fact: lowered, raised, a share of what changes, taken by others, too small, or kept without anybody who counts.
 import assert from 'node:assert/strict';
 import type { ConditionType, Reason } from '../../src/api/reasons.ts';
+import fc from 'fast-check';
 import { canonicalJson } from '../../src/model/canonical.ts';
 import type { Plan } from '../../src/model/plan.ts';
 import type { BackendGroup, ServerView } from '../../src/model/server-view.ts';
@@ -9,6 +10,7 @@ import { planPool } from '../../src/plan/plan.ts';
 import { WINDOW_MS } from '../../src/sizing/high-mark.ts';
 import { secret, workload } from '../support/observation.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
+import { propertyRuns } from '../sizing/property-runs.ts';
 
 const MONITORED = {
   server: { host: 'db.shop.svc', port: 5432, tls: { mode: 'disable' as const }, monitorSecretRef: { name: 'monitor' } },
@@ -304,6 +306,33 @@ describe("others on PostgreSQL's slots", () => {
     assert.deepEqual(othersNow(fleet.observe()), { total: 60, by: [{ user: 'orders_app', connections: 60 }] });
   });
 
+  it('whatever they do, leave the fleet a budget beside them, above its least and Ready, that rests between two looks', () => {
+    const looks = fc.array(
+      fc.record({ count: fc.nat({ max: 110 }), afterMs: fc.integer({ min: 10_000, max: WINDOW_MS }) }),
+      { minLength: 1, maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(looks, fc.integer({ min: 10, max: 97 }), (history, connections) => {
+        const fleet = monitoredFleet({ connections });
+        let most = 0;
+        for (const { count, afterMs } of history) {
+          fleet.nowMs += afterMs;
+          most = Math.max(most, count);
+          shows(fleet, [group('192.0.2.7', 'reporting', count)], 100, 0);
+          settleWatched(fleet);
+          const budget = budgetOf(fleet) ?? 0;
+          assert.ok(budget <= Math.min(connections, Math.max(4, 96 - count)), `${budget} beside ${count}`);
+          assert.ok(budget >= Math.min(connections, Math.max(4, 96 - most - 1)), `${budget} beside at most ${most}`);
+          assert.ok(granted(fleet) <= budget);
+          const again = planPool(fleet.observe());
+          assert.deepEqual([again.actions, again.events], [[], []]);
+          assert.equal(canonicalJson(again.status), canonicalJson(fleet.pool.status));
+        }
+      }),
+      { numRuns: Math.ceil(propertyRuns() / 30) },
+    );
+  });
+
   it('are named with a bound, and a name that is no word in quotes', () => {
     const fleet = monitoredFleet({ connections: 80 });
     const many = Array.from({ length: 9 }, (_, index) => group('192.0.2.7', `user${index}`, 9 - index));
@@ -360,7 +389,10 @@ describe('orphaned backends', () => {
     const [first] = fleet.pods;
     const plan = fleet.turn();
     assert.deepEqual([said(fleet)?.status, said(fleet)?.reason], ['False', 'OrphanedBackends']);
-    assert.match(message(fleet), new RegExp(`^PostgreSQL still runs 6 connections .*\\(${first?.name} 6\\), beside 2 `));
+    assert.match(
+      message(fleet),
+      new RegExp(`^PostgreSQL still runs 6 connections .*\\(${first?.name} 6\\), beside 2 `),
+    );
     assert.equal(plan.status.pods?.find((pod) => pod.name === first?.name)?.orphans, 6);
     assert.equal(plan.events.filter(({ reason }) => reason === 'OrphanedBackends').length, 1);
     assert.equal(said(fleet, 'Ready')?.status, 'True');
