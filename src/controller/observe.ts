@@ -2,7 +2,7 @@
 import { databasesOf, drainTimes, referencedSecrets } from '../api/poolconfig.ts';
 import type { LiveObject } from '../kube/resources.ts';
 import { contentHash } from '../model/canonical.ts';
-import { childNames, isChildName, POOLER_PORT } from '../model/names.ts';
+import { childNames, isChildName, LABEL, POOLER_PORT } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
 import type {
   LoadRefusal,
@@ -81,7 +81,8 @@ export async function observe(
       .map(replicaSetFacts),
     pods,
     poolers: new Map(),
-    neighbours: world.neighbours(pool).map((other) => neighbour(other, world)),
+    neighbours: world.neighbours(pool).map(neighbour),
+    fleetAddresses: fleetAddresses(world, pool),
   };
   const { ca } = readServerCa(base);
   const { users } = readUsers(base);
@@ -151,16 +152,25 @@ function readWorkloads(world: World, pool: LivePool): Observation['workloads'] {
   );
 }
 
-function neighbour(other: LivePool, world: World): Observation['neighbours'][number] {
-  const key = `${other.metadata.namespace}/${other.metadata.name}`;
-  const pods = world.pods.byIndex('pool', key).map((pod) => pod.status?.podIP);
-  const known = (other.status?.pods ?? []).map((entry) => entry.ip);
+function neighbour(other: LivePool): Observation['neighbours'][number] {
   return {
-    key,
+    key: `${other.metadata.namespace}/${other.metadata.name}`,
     connections: other.spec.budget.connections ?? other.status?.budget?.declared ?? 0,
     monitored: other.spec.server.monitorSecretRef !== undefined,
-    addresses: [...pods, ...known].filter((address) => address !== undefined),
   };
+}
+
+/** Also of pods that outlive their PoolConfig for as long as they drain: for a moment they would look like somebody else's. */
+function fleetAddresses(world: World, pool: LivePool): readonly string[] {
+  const neighbours = world.neighbours(pool);
+  const onThisServer = new Set(neighbours.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
+  const pods = world.pods.list().filter(({ metadata }) => {
+    const name = metadata.labels?.[LABEL.pool] ?? '';
+    const namespace = metadata.namespace ?? '';
+    return onThisServer.has(`${namespace}/${name}`) || world.pools.get(namespace, name) === undefined;
+  });
+  const known = neighbours.flatMap((other) => (other.status?.pods ?? []).map((entry) => entry.ip));
+  return [...pods.map((pod) => pod.status?.podIP), ...known].filter((address) => address !== undefined);
 }
 
 async function tryLogins(

@@ -86,8 +86,6 @@ export type Neighbour = {
   readonly connections: number;
   /** The operator keeps a monitor connection for it. */
   readonly monitored?: boolean;
-  /** Where its connections come from: its pods, those that are gone with backends left included. */
-  readonly addresses?: readonly string[];
 };
 
 /** A trial login of one user straight at the server, made before any pod is told of a new server or password. */
@@ -114,6 +112,8 @@ export type Observation = {
   /** Keyed by pod uid. */
   readonly poolers: ReadonlyMap<string, PoolerReading>;
   readonly neighbours: readonly Neighbour[];
+  /** Where the connections of neighbours come from, and those of pods whose PoolConfig is gone already. */
+  readonly fleetAddresses?: readonly string[];
   /** Backends that PostgreSQL still runs for a pod although its pooler has none such, in more than one look; keyed by pod uid, none left out. */
   readonly orphans?: ReadonlyMap<string, number>;
 };

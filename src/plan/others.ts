@@ -27,7 +27,7 @@ export function othersNow(observation: Observation): Others | undefined {
   const fleets = new Set([
     ...observation.pods.map((pod) => pod.ip),
     ...(observation.pool.status?.pods ?? []).map((entry) => entry.ip),
-    ...neighbours.flatMap((neighbour) => neighbour.addresses ?? []),
+    ...(observation.fleetAddresses ?? []),
   ]);
   const isFleets = ({ clientAddress }: BackendGroup): boolean =>
     clientAddress !== undefined && fleets.has(clientAddress);

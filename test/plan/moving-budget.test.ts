@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { canonicalJson } from '../../src/model/canonical.ts';
 import type { Plan } from '../../src/model/plan.ts';
 import type { BackendGroup, ServerView } from '../../src/model/server-view.ts';
+import { explainPool } from '../../src/plan/explain.ts';
 import { othersNow } from '../../src/plan/others.ts';
 import { planPool } from '../../src/plan/plan.ts';
 import { WINDOW_MS } from '../../src/sizing/high-mark.ts';
@@ -261,7 +262,8 @@ describe("others on PostgreSQL's slots", () => {
 
   it('are neither the operator itself nor the pods of another PoolConfig', () => {
     const fleet = monitoredFleet({ connections: 40 });
-    fleet.neighbours = [{ key: 'shop/other', connections: 40, monitored: true, addresses: ['10.9.9.9'] }];
+    fleet.neighbours = [{ key: 'shop/other', connections: 40, monitored: true }];
+    fleet.fleetAddresses = ['10.9.9.9'];
     shows(fleet, [
       group('10.9.9.9', 'orders_app', 40),
       { ...group('192.0.2.1', 'poolsmith_monitor', 1), operators: true },
@@ -333,6 +335,16 @@ describe("others on PostgreSQL's slots", () => {
     );
   });
 
+  it('stand in what explain prints', () => {
+    const fleet = monitoredFleet({ connections: 80 });
+    shows(fleet, reporting);
+    settleWatched(fleet);
+    assert.match(
+      explainPool(fleet.pool),
+      /others have held up to 30 \(reporting 20, batch 9, postgres 1\) of the server's/,
+    );
+  });
+
   it('are named with a bound, and a name that is no word in quotes', () => {
     const fleet = monitoredFleet({ connections: 80 });
     const many = Array.from({ length: 9 }, (_, index) => group('192.0.2.7', `user${index}`, 9 - index));
@@ -395,6 +407,7 @@ describe('orphaned backends', () => {
     );
     assert.equal(plan.status.pods?.find((pod) => pod.name === first?.name)?.orphans, 6);
     assert.equal(plan.events.filter(({ reason }) => reason === 'OrphanedBackends').length, 1);
+    assert.match(explainPool(fleet.pool), /6 backends that its pooler no longer has/);
     assert.equal(said(fleet, 'Ready')?.status, 'True');
     assert.deepEqual(fleet.turn().events, []);
   });

@@ -6,6 +6,7 @@ import { until } from '../cluster/processes.ts';
 import { cluster } from '../support/kubectl.ts';
 import { applyPool, conditionOf, describeStatus, readPool, waitForCondition, waitForPool } from '../support/pool.ts';
 import type { LivePool } from '../support/pool.ts';
+import { poolPods } from '../support/pool-children.ts';
 import { sizesInForce } from '../support/pooler-console.ts';
 import { APP, DATABASE, measured, POOL, seconds, Stage } from '../support/stage.ts';
 
@@ -142,7 +143,22 @@ describe('a budget that moves', function () {
     await stage.settle(blind);
     const live = await waitForCondition(namespace, 'blind', 'BudgetSatisfied', 'True', { reason: 'Unmonitored' });
     assert.match(message(live), /without spec\.server\.monitorSecretRef.*not seen.*15 s/);
+  });
+
+  it("does not take the pods of a PoolConfig that is being deleted for somebody else's", async () => {
+    await stage.settle(stage.pool().withBudget(USABLE - 1 - 2));
+    const { status } = await readPool(namespace, POOL);
+    assert.equal(status?.budget?.others, undefined);
+    await using load = await stage.load({ clients: 12, holdMs: 20, pauseMs: 5 }, 'blind');
+    await load.done(20);
     await (await cluster()).delete(RESOURCES.PoolConfig, namespace, 'blind', {});
+    const gone = async (): Promise<true | undefined> => (await poolPods(namespace, 'blind')).length === 0 || undefined;
+    await until('the pods to be gone', gone, 60_000, 200);
+    // A look that begins after they went.
+    const { metadata } = await applyPool(stage.pool().withBudget(USABLE - 1 - 3));
+    const live = await waitForCondition(namespace, POOL, 'Ready', 'True', { generation: metadata.generation });
+    assert.equal(live.status?.budget?.others, undefined, describeStatus(live));
+    assert.equal(live.status?.budget?.budget, USABLE - 1 - 3);
   });
 
   it('names backends that outlive their clients, by pod, until they end', async () => {

@@ -43,6 +43,7 @@ export class PaperFleet {
   server: Observation['server'];
   trials: Observation['trials'] = [];
   neighbours: Observation['neighbours'] = [];
+  fleetAddresses: readonly string[] = [];
   /** By pod name. */
   orphans = new Map<string, number>();
   /** PgBouncer's word against a configuration, as a RELOAD would answer it. */
@@ -120,6 +121,7 @@ export class PaperFleet {
       server: this.server,
       trials: this.trials,
       neighbours: this.neighbours,
+      fleetAddresses: this.fleetAddresses,
       orphans: new Map([...this.orphans].map(([name, count]) => [`uid-${name}`, count])),
       children: this.#children,
       replicaSets: [...this.#sets.values()],

@@ -37,6 +37,21 @@ describe('metrics', () => {
       assert.ok(text.includes(`poolsmith_pod_clients{namespace="shop",pool="orders",pod="${pod.name}"} 3`));
   });
 
+  it('shows orphaned backends by pod, and what others hold, without their names', async () => {
+    const { metrics, fleet } = fleetMetrics();
+    const [first] = fleet.pods;
+    assert.ok(first && fleet.server?.reachable);
+    fleet.orphans.set(first.name, 3);
+    const others = { clientAddress: '192.0.2.7', user: 'reporting', database: 'orders', count: 12 };
+    fleet.server = { ...fleet.server, backends: [{ ...others, clientAddress: first.ip, count: 3 }, others] };
+    const observation = fleet.observe();
+    metrics.saw('shop/orders', observation, planPool(observation));
+    const text = await metrics.text();
+    assert.ok(text.includes(`poolsmith_orphaned_backends{namespace="shop",pool="orders",pod="${first.name}"} 3`));
+    assert.match(text, /^poolsmith_server_other_backends\{namespace="shop",pool="orders"\} 12$/m);
+    assert.doesNotMatch(text, /reporting/);
+  });
+
   it('forgets a PoolConfig that is gone', async () => {
     const { metrics } = fleetMetrics();
     metrics.forget('shop/orders');
