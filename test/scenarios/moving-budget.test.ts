@@ -146,9 +146,9 @@ describe('a budget that moves', function () {
   });
 
   it("does not take the pods of a PoolConfig that is being deleted for somebody else's", async () => {
-    await stage.settle(stage.pool().withBudget(USABLE - 1 - 2));
-    const { status } = await readPool(namespace, POOL);
-    assert.equal(status?.budget?.others, undefined);
+    await stage.prove(stage.pool().withBudget(USABLE - 1 - 2));
+    const before = await waitForPool(namespace, POOL, 'nothing under way', atRest);
+    assert.equal(before.status?.budget?.others, undefined);
     await using load = await stage.load({ clients: 12, holdMs: 20, pauseMs: 5 }, 'blind');
     await load.done(20);
     await (await cluster()).delete(RESOURCES.PoolConfig, namespace, 'blind', {});

@@ -78,7 +78,7 @@ function shared(sums: Sums): Finding | undefined {
   const names = neighbours.map((neighbour) => `${neighbour.key} (${neighbour.connections})`).join(', ');
   return warning(
     'ServerShared',
-    `This PoolConfig (${declared}) and ${names} use the same server and together declare ${total} connections, more than the ${usable} it has for ordinary roles${holders(mark, monitors)} allow. Lower their budgets.`,
+    `This PoolConfig (${declared}) and ${names} use the same server and together declare ${total} connections; for ordinary roles it has ${usable}${holders(mark, monitors)}. Lower their budgets.`,
   );
 }
 
