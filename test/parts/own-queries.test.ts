@@ -14,11 +14,12 @@ const SETTING = 'client_connection_check_interval';
 const UNKNOWN = 'client_connection_check_nothing';
 /** Where the poolers' connections come from, so that they can be told from the test's own. */
 const POOLER_HOST = '127.0.0.2';
+const DEATHS = 25;
 const DEATH_EVERY_MS = 100;
 const SLEEP = 'select pg_sleep(30)';
 
 describe('queries of our own on server connections', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let postgres: PostgresServer;
   let pooler: RenderedPooler;
   let relay: Awaited<ReturnType<typeof startRelay>>;
@@ -186,7 +187,7 @@ describe('queries of our own on server connections', function () {
       await load('transaction', query);
       await endAll();
       let peak = 0;
-      for (let death = 0; death < 40; death += 1) {
+      for (let death = 0; death < DEATHS; death += 1) {
         const dying = await client();
         const asked = dying.query(SLEEP).catch(() => undefined);
         const free = async (): Promise<boolean> =>
@@ -201,11 +202,11 @@ describe('queries of our own on server connections', function () {
         await delay(DEATH_EVERY_MS);
       }
       peaks.push(peak);
-      if (query === undefined) assert.equal(await running(), 40, 'without it every death leaves its backend');
+      if (query === undefined) assert.equal(await running(), DEATHS, 'without it every death leaves its backend');
       else await until('all orphans to have ended', async () => (await running()) <= 1, 6_000);
     }
     console.log(
-      `      measured: 40 deaths in a pool of 5 left at most ${peaks[0]} backends without it, ${peaks[1]} with it`,
+      `      measured: ${DEATHS} deaths in a pool of 5 left at most ${peaks[0]} backends without it, ${peaks[1]} with it`,
     );
     assert.ok((peaks[1] ?? 0) < (peaks[0] ?? 0), JSON.stringify(peaks));
     await endAll();
