@@ -7,7 +7,7 @@ import type { ServerRow } from '../../src/pgbouncer/show.ts';
 import type { Backend } from '../../src/postgres/server-monitor.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
 
-const SIGNAL = AbortSignal.timeout(60_000);
+const SIGNAL = new AbortController().signal;
 
 /** A fleet of two whose first pod has these backends by PostgreSQL's word and those connections by PgBouncer's. */
 class Scene {
