@@ -8,9 +8,32 @@ export type FileTaker = {
   readonly setting: (name: string, value: string) => boolean;
 };
 
-/** Keys of a [databases] line that the model knows; another one is an error of the model, not of PgBouncer. */
+/** Keys of a [databases] line that the model knows. */
 const DATABASE_KEYS: ReadonlySet<string> = new Set([
   ...['host', 'port', 'dbname', 'pool_size', 'max_db_connections', 'pool_mode', 'connect_query', 'server_lifetime'],
+]);
+
+/** Those that PgBouncer knows besides; all others it refuses. */
+const OTHER_DATABASE_KEYS: ReadonlySet<string> = new Set([
+  ...[
+    'user',
+    'password',
+    'auth_user',
+    'auth_query',
+    'auth_dbname',
+    'min_pool_size',
+    'reserve_pool_size',
+    'reserve_pool',
+  ],
+  ...[
+    'query_wait_timeout',
+    'load_balance_hosts',
+    'max_db_client_connections',
+    'client_encoding',
+    'datestyle',
+    'timezone',
+  ],
+  'application_name',
 ]);
 
 /**
@@ -50,7 +73,9 @@ function takeDatabase(taker: FileTaker, name: string, value: string): boolean {
     if (error instanceof SyntaxError) return false;
     throw error;
   }
-  const unknown = [...connection.keys()].find((key) => !DATABASE_KEYS.has(key));
-  if (unknown !== undefined) throw new Error(`the model knows no ${unknown} on a database's line`);
+  const keys = [...connection.keys()];
+  const beyond = keys.find((key) => OTHER_DATABASE_KEYS.has(key));
+  if (beyond !== undefined) throw new Error(`the model knows no ${beyond} on a database's line`);
+  if (!keys.every((key) => DATABASE_KEYS.has(key))) return false;
   return taker.database(name, connection);
 }

@@ -489,4 +489,54 @@ export const SIZE_SCRIPTS: readonly Script[] = [
     },
     answers: { 'most at once': 6, servers: [6, 6], failures: 0 },
   },
+  {
+    name: 'keeps the server_lifetime on a database line when that of the process is set, and shows both in whole seconds',
+    boot: (place) => fileOf(place, { databases: { app: 5, second: databaseLine(place, 5, 'server_lifetime=60') } }),
+    run: async (subject, say) => {
+      const { console } = subject;
+      const lifetimes = async (): Promise<readonly unknown[]> =>
+        (await console.databases()).map(({ name, serverLifetimeSeconds }) => [name, serverLifetimeSeconds]);
+      say('booted', await lifetimes());
+      for (const client of await openServers(subject, 3, 'app')) await client.commit();
+      for (const client of await openServers(subject, 3, 'second')) await client.commit();
+      await console.set('server_lifetime', '0.300');
+      say('set', await lifetimes());
+      await until(subject, 'the one is empty', async () => (await servers(console, 'app')) === 0);
+      say('the other', await servers(console, 'second'));
+    },
+    answers: {
+      booted: [
+        ['app', 3600],
+        ['second', 60],
+      ],
+      set: [
+        ['app', 0],
+        ['second', 60],
+      ],
+      'the other': 3,
+    },
+  },
+  {
+    name: 'leaves both users of a database a server when a drain takes it down to two',
+    boot: (place) => fileOf(place, { databases: { app: 8 } }),
+    run: async (subject, say) => {
+      const { console, clock } = subject;
+      const mine = await subject.load('app', 'app', 8);
+      await until(subject, 'eight servers', async () => (await servers(console)) === 8);
+      const late = subject.connect('app', 'other');
+      late.catch(() => undefined);
+      await until(subject, 'the other waits', async () =>
+        (await console.pools()).some(({ user, clientsWaiting }) => user === 'other' && clientsWaiting === 1),
+      );
+      await load(subject, { app: 2 });
+      const drain = { targets: { app: 2 }, fromSizes: { app: 8 }, deadlineMs: 15_000, clock };
+      say('settled', (await drainToSize(console, drain)).settled);
+      await (await late).work(1);
+      say('servers', await servers(console));
+      say('restored', await setting(console, 'server_lifetime', 'max_user_connections'));
+      await mine.stop();
+      say('failures', mine.failures());
+    },
+    answers: { settled: true, servers: 2, restored: ['3600', '0'], failures: 0 },
+  },
 ];
