@@ -21,6 +21,8 @@ export type Refusal = {
 export type Choice = {
   /** What a pod should run; pods of a fleet without a proved configuration all get the target. */
   readonly modelFor: (state: PodState) => NamedModel;
+  /** What was proved last; undefined in a fleet without a proved configuration. */
+  readonly standing: NamedModel | undefined;
   readonly refusal: Refusal | undefined;
   /** A new configuration is being tried on this pod. */
   readonly canary: string | undefined;
@@ -41,6 +43,7 @@ export function chooseModels(
 ): Choice {
   const everyone = (model: NamedModel, refusal?: Refusal): Choice => ({
     modelFor: () => model,
+    standing: record,
     refusal,
     canary: undefined,
   });
@@ -62,6 +65,7 @@ export function chooseModels(
 function onlyFor(canary: PodState, target: NamedModel, record: ProvedRecord): Choice {
   return {
     modelFor: (state) => (state.pod.uid === canary.pod.uid ? target : record),
+    standing: record,
     refusal: undefined,
     canary: canary.pod.name,
   };

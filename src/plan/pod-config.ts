@@ -7,7 +7,7 @@ import type { PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import { renderIni } from '../render/ini.ts';
 import { ownLifetimeSeconds } from '../render/own-lifetime.ts';
-import type { Choice } from './canary.ts';
+import type { Choice, NamedModel } from './canary.ts';
 import { CHANGE_INTERVAL_MS, serversOf, type NextSizes } from './grants.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
 
@@ -57,19 +57,21 @@ function configure(state: PodState, input: PodConfigInput): readonly Action[] | 
   return [patch(pod, annotations, explain(pod, grant, epoch))];
 }
 
-/** What the pod should carry; undefined while there is no room for all its databases, or a file it would name is not there yet. */
+/**
+ * What the pod should carry; undefined while there is no room for all its databases, or a file it would name is not there yet. A pod that is to
+ * get one database more goes on with what it has until there is room for it: else the shrink that makes the room could not be written.
+ */
 function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; text: string } | undefined {
   const { pod } = state;
   const next = input.next.get(pod.uid);
   if (next === undefined) return undefined;
-  const { model, modelHash } = input.choice.modelFor(state);
-  const sizes: Sizes = Object.fromEntries(
-    model.databases.flatMap(({ name }) => {
-      const size = next.sizes[name];
-      return size === undefined ? [] : [[name, size] as const];
-    }),
-  );
-  if (Object.keys(sizes).length < model.databases.length) return undefined;
+  const { standing } = input.choice;
+  const told = standing !== undefined && pod.grant?.model === standing.modelHash;
+  const fitting =
+    sizedModel(input.choice.modelFor(state), next.sizes) ??
+    (told ? sizedModel(standing, { ...pod.grant.sizes, ...next.sizes }) : undefined);
+  if (fitting === undefined) return undefined;
+  const { model, modelHash, sizes } = fitting;
   const files = [model.userlistFile, ...(model.serverTls.caFile === undefined ? [] : [model.serverTls.caFile])];
   const projected = pod.grant === undefined || input.observation.nowMs - input.filesWrittenAtMs >= SECRET_LEAD_MS;
   if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash))
@@ -85,6 +87,17 @@ function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; te
     atMs: pod.grant?.atMs ?? input.observation.nowMs,
   };
   return { grant, text: ini.text };
+}
+
+/** A model with a size for each of its databases; undefined while one has none. */
+function sizedModel(named: NamedModel, all: Sizes): (NamedModel & { readonly sizes: Sizes }) | undefined {
+  const sizes: Record<string, number> = {};
+  for (const { name } of named.model.databases) {
+    const size = all[name];
+    if (size === undefined) return undefined;
+    sizes[name] = size;
+  }
+  return { ...named, sizes };
 }
 
 /**

@@ -124,13 +124,14 @@ function subjectClient({ client, state }: { client: pg.Client; state: { lost: bo
   };
 }
 
+/** Transactions of 20 to 100 ms: short ones would leave moments without a waiter where the machine is slow. */
 function loadOf(clients: readonly pg.Client[]): Load {
   let stopped = false;
   let failures = 0;
   const loops = clients.map(async (client) => {
     while (!stopped) {
       try {
-        await client.query(`select pg_sleep(${0.001 * Math.exp(Math.random() * Math.log(50))})`);
+        await client.query(`select pg_sleep(${0.02 * Math.exp(Math.random() * Math.log(5))})`);
       } catch {
         failures += 1;
         return;

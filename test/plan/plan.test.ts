@@ -300,6 +300,20 @@ describe('planning', () => {
     assert.deepEqual(sizes(fleet), [10, 9]);
   });
 
+  it('makes room for a database more in a fleet that has spent its budget, be it a fleet of one pod', () => {
+    for (const replicas of [1, 2]) {
+      const fleet = new PaperFleet({ budget: { connections: 12 * replicas }, fleet: { replicas } });
+      fleet.workloads.set('Deployment/web', workload(40));
+      fleet.settle();
+      assert.equal(fleet.inForce(), 11 * replicas, 'the budget was not spent');
+      fleet.edit({ databases: [{ name: 'orders' }, { name: 'audit' }] });
+      fleet.settle();
+      assert.equal(ready(fleet)?.status, 'True');
+      for (const pod of fleet.pods) assert.deepEqual(Object.keys(pod.grant?.sizes ?? {}).sort(), ['audit', 'orders']);
+      assert.ok(fleet.inForce() <= 10 * replicas, `${fleet.inForce()} in force, floors of as many pods are set aside`);
+    }
+  });
+
   it('does nothing at all once a pod carries the epoch of a later leader: what it reads now would let it write', () => {
     const fleet = new PaperFleet();
     fleet.settle();

@@ -68,8 +68,8 @@ class Life {
   #lastWriteMs = 0;
   #lastWrite = '';
   #violation: Violation | undefined;
-  /** Generation that the last unblocked plan was made for. */
-  #seen: number | undefined;
+  /** Epoch → generation that its leader's last unblocked plan was made for. */
+  readonly #seenBy = new Map<number, number>();
   readonly #reloads: { refuse: number; halfWay: number; slow: number; slowMs: number; operation: OperationKind } = {
     refuse: 0,
     halfWay: 0,
@@ -419,7 +419,7 @@ class Life {
       onPlanned: (plan) => {
         this.#turns += 1;
         const stalled = plan.status.conditions?.some(({ type, status }) => type === 'Stalled' && status === 'True');
-        if (stalled !== true) this.#seen = plan.status.observedGeneration;
+        if (stalled !== true) this.#seenBy.set(epoch, plan.status.observedGeneration ?? 0);
         for (const action of plan.actions) this.#story.tell(`epoch ${epoch}`, `${action.kind}: ${action.why}`);
       },
     });
@@ -457,7 +457,7 @@ class Life {
       if (former !== undefined && former.metadata.labels?.[FOREIGN_LABEL] !== undefined)
         throw new Violation(`${object.kind} ${object.metadata.name} belongs to somebody else and was ${type}`);
       if (object.kind === 'Pod' && type !== 'deleted')
-        this.#watchman.checkGrant(former, object, Number(epoch), this.#seen);
+        this.#watchman.checkGrant(former, object, Number(epoch), this.#seenBy.get(Number(epoch)));
     } catch (thrown) {
       // The store tells its listeners in the middle of a write; the step that led here ends the history.
       if (!(thrown instanceof Violation)) throw thrown;
@@ -560,7 +560,7 @@ class Life {
     const nowMs = this.#clock.monotonicMs();
     await this.#clock.advance(Math.min(this.#clock.nextTimerMs ?? Infinity, untilMs - nowMs));
     this.#plane.setEndpoints(this.#kubelet.endpoints(NAMESPACE, { [LABEL.pool]: POOL, [LABEL.serving]: 'true' }));
-    this.#watchman.check(this.#seen);
+    this.#watchman.check(this.#seenBy.get(this.#epoch));
     if (this.#violation !== undefined) throw this.#violation;
     for (const operator of this.#operators) {
       const [error] = operator.errors;

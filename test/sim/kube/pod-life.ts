@@ -16,7 +16,7 @@ export type Node = {
   readonly timing: KubeletTiming;
   readonly startPooler: StartPooler;
   readonly addresses: Addresses;
-  /** Where the pod goes; undefined with a reason when it fits nowhere now. */
+  /** Where the pod goes, or why it fits nowhere now. */
   readonly place: (pod: SimPod) => { readonly node: string } | { readonly unschedulable: string };
   /** Why an image can't be had; undefined when it can. */
   readonly pullFailure: (image: string) => string | undefined;

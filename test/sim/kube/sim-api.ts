@@ -1,5 +1,5 @@
 // A Kubernetes API in memory and in virtual time: what operators connect to, and what the world around them reads and changes.
-import type { KubeApi, ListOptions, WatchOptions } from '../../../src/kube/client.ts';
+import type { ListOptions, WatchOptions } from '../../../src/kube/client.ts';
 import { resourceOf, type LiveObject, type Manifest, type Resource } from '../../../src/kube/resources.ts';
 import type { Clock, Timer } from '../../../src/runtime/clock.ts';
 import type { FateOf } from '../contracts.ts';
@@ -14,7 +14,6 @@ import { withEncodedStrings } from './write-scope.ts';
 
 export type { SimConnection } from './connection.ts';
 export type { ObjectEvent, SimObject } from './object-store.ts';
-export type { KubeApi };
 
 export type SimApiOptions = {
   readonly clock: Clock;

@@ -301,7 +301,7 @@ export class PoolEngine {
     }
     server.requestMs = nowMs;
     if (server.closeNeeded) this.#close(server);
-    else pool.park(server);
+    else this.#park(server);
   }
 
   #failLogin(server: ModelServer, fault: ServerFault): void {
@@ -312,6 +312,14 @@ export class PoolEngine {
     // PostgreSQL's own words end the clients that log in; that nobody answers is kept from them for client_login_timeout.
     if (fault !== 'ServerUnreachable')
       for (const client of [...pool.waiting]) if (client.awaitsWelcome) this.lose(client, 'server', fault);
+  }
+
+  /** Its own pool's first waiter has it at once, before any other pool could evict it. */
+  #park(server: ModelServer): void {
+    const { pool } = server;
+    pool.park(server);
+    const next = pool.waiting[0];
+    if (next !== undefined) this.#activate(next, server);
   }
 
   /** The end of a transaction. */
@@ -338,9 +346,7 @@ export class PoolEngine {
     } else if (pool.database.paused) {
       this.#close(server);
     } else {
-      pool.park(server);
-      const next = pool.waiting[0];
-      if (next !== undefined) this.#activate(next, server);
+      this.#park(server);
     }
     if (client?.leaving === true) {
       this.#forget(client);

@@ -521,17 +521,17 @@ export const SIZE_SCRIPTS: readonly Script[] = [
     boot: (place) => fileOf(place, { databases: { app: 8 } }),
     run: async (subject, say) => {
       const { console, clock } = subject;
-      const mine = await subject.load('app', 'app', 8);
-      await until(subject, 'eight servers', async () => (await servers(console)) === 8);
-      const late = subject.connect('app', 'other');
-      late.catch(() => undefined);
-      await until(subject, 'the other waits', async () =>
-        (await console.pools()).some(({ user, clientsWaiting }) => user === 'other' && clientsWaiting === 1),
-      );
+      const late = await subject.connect('app', 'other');
+      await late.work(1);
+      const mine = await subject.load('app', 'app', 16);
+      await until(subject, 'one has them all', async () => (await console.pools())[0]?.servers === 8);
+      const begun = late.begin();
+      begun.catch(() => undefined);
+      await until(subject, 'the other waits', async () => (await console.pools())[1]?.clientsWaiting === 1);
       await load(subject, { app: 2 });
       const drain = { targets: { app: 2 }, fromSizes: { app: 8 }, deadlineMs: 15_000, clock };
       say('settled', (await drainToSize(console, drain)).settled);
-      await (await late).work(1);
+      await begun;
       say('servers', await servers(console));
       say('restored', await setting(console, 'server_lifetime', 'max_user_connections'));
       await mine.stop();
