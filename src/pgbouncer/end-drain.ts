@@ -52,8 +52,12 @@ export async function endDrain(console: PoolerConsole, drain: EndDrain): Promise
     throw error;
   } finally {
     if (!quiet) {
-      await resumeAll(console, databases);
-      await setAll(console, former);
+      // A RESUME is refused where somebody else has resumed in between; what holds logins back must not stay for that.
+      try {
+        await resumeAll(console, databases);
+      } finally {
+        await setAll(console, former);
+      }
     }
   }
 }

@@ -4,11 +4,13 @@ import { PLACE } from '../model/names.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Sizes } from '../model/pooler-model.ts';
 import type { PoolerView } from '../model/pooler-view.ts';
+import { sumOf } from '../sizing/sizes.ts';
 import { orphansOf } from './ledger-cell.ts';
 import { stepLedger, type Cell, type GonePod, type LedgerInput, type LedgerStep } from './ledger.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
 import { backendsFrom, seenBackends } from './backends.ts';
 import type { SizingBasis } from './desired.ts';
+import { readProvedRecord } from './proved-record.ts';
 
 /** A second change within this time waits for the kubelet's relist, so one good change is quicker than two (measured). */
 export const CHANGE_INTERVAL_MS = 1_200;
@@ -51,8 +53,11 @@ export function planGrants(input: GrantInput): GrantStep {
   const { observation, states, basis } = input;
   const declared = new Set(basis.databases.map((database) => database.name));
   const cells = states.flatMap((state) => cellsOf(state, declared, input));
-  const leaving = new Map(states.map((state) => [state.pod.uid, leavingCells(state, declared)]));
-  const stillHeld = [...leaving.values()].flatMap((sizes) => Object.values(sizes)).reduce((sum, size) => sum + size, 0);
+  const leaving = new Map(states.map((state) => [state.pod.uid, leavingCells(state, declared, observation)]));
+  const stillHeld = states.reduce(
+    (sum, { pod }) => sum + Math.max(sumOf(leaving.get(pod.uid) ?? {}), strayBackends(pod, input)),
+    0,
+  );
   const asked: LedgerInput = {
     budget: basis.budget - stillHeld,
     cells,
@@ -151,19 +156,31 @@ function isFreshContainer({ pod, reading }: PodState, observation: Observation):
 }
 
 /** Databases that a pod still holds although they are no longer declared: database → connections it may still have. */
-function leavingCells(state: PodState, declared: ReadonlySet<string>): Sizes {
+function leavingCells(state: PodState, declared: ReadonlySet<string>, observation: Observation): Sizes {
   const { grant } = state.pod;
   if (grant === undefined) return {};
   const reading = state.reading;
   const settled = reading?.ok === true && loadedIni(reading) === grant.ini;
+  // PgBouncer cuts the clients of a removed database; where nobody counts what goes on at PostgreSQL it is given time to end.
+  const counted = seenBackends(observation) !== undefined || observation.nowMs - grant.atMs >= ORPHANS_END_MS;
   const names = new Set([...Object.keys(grant.sizes), ...Object.keys(grant.unsettled ?? {})]);
   const held: Record<string, number> = {};
   for (const name of names) {
     if (declared.has(name)) continue;
-    if (settled && grant.sizes[name] === undefined && serversOf(reading.view, name) === 0) continue;
+    if (settled && counted && grant.sizes[name] === undefined && serversOf(reading.view, name) === 0) continue;
     held[name] = Math.max(grant.sizes[name] ?? 0, grant.unsettled?.[name] ?? 0);
   }
   return held;
+}
+
+/** Backends of a pod in databases that are declared no more: transactions that were cut, and go on to their end. */
+function strayBackends(pod: PodFacts, { observation, basis }: GrantInput): number {
+  const wanted = new Set(databasesOf(observation.pool).map(({ database }) => database));
+  const known = new Set(basis.databases.map(({ name }) => name));
+  for (const { name, dbname } of readProvedRecord(observation)?.model.databases ?? [])
+    if (known.has(name)) wanted.add(dbname);
+  const stray = seenBackends(observation)?.filter((group) => !wanted.has(group.database)) ?? [];
+  return backendsFrom(stray, pod.ip);
 }
 
 function sizeInForce(view: PoolerView, database: string): number {

@@ -60,7 +60,9 @@ function whyUnproved(pod: PodFacts, reading: PoolerReading | undefined, models: 
   if (reading?.ok !== true) return { kind: 'unreachable' };
   if (reading.refusal?.ini === grant.ini)
     return { kind: 'refused', message: reading.refusal.message, atMs: reading.refusal.atMs };
-  if (loadedIni(reading) !== grant.ini) return { kind: 'notLoaded' };
+  // A boot.ini that says the very same is still not the file that the next RELOAD is to read.
+  const ownFile = reading.view.config.get('conffile') === PLACE.liveFile;
+  if (loadedIni(reading) !== grant.ini || !ownFile) return { kind: 'notLoaded' };
   const expected = expectedIni(pod, models);
   if (expected === undefined) return { kind: 'notLoaded' };
   // A drain by lifetime ends before the next reading: a short lifetime that is read was left behind by an operator that died.

@@ -46,9 +46,7 @@ function podFaults(pod: SimObject, plane: DataPlane): readonly string[] {
     faults.push(say(`a shrink was never verified: ${JSON.stringify(grant.unsettled)}`));
   if (annotations[ANNOTATION.drain] !== undefined) faults.push(say('is marked as drained'));
   if (labels[LABEL.serving] !== 'true') faults.push(say('takes no new clients'));
-  // A boot.ini that says the very same is as good.
-  if (config.get('conffile') !== PLACE.liveFile && config.get('syslog_ident') !== grant.ini)
-    faults.push(say(`runs ${config.get('conffile')}`));
+  if (config.get('conffile') !== PLACE.liveFile) faults.push(say(`runs ${config.get('conffile')}`));
   const lifetime = SETTINGS.get('server_lifetime')?.default ?? '';
   if (config.get('server_lifetime') !== lifetime)
     faults.push(say(`server_lifetime is ${config.get('server_lifetime')}, left over from a drain`));
