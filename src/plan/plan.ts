@@ -90,7 +90,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
       states,
       template,
       replicas: basis.replicas,
-      ...roomForPods(grants, chosen, floors),
+      ...roomForPods(grants, chosen, floors, observation.replicaSets.length === 0),
       drain,
     }),
     ...planPodConfigs({
@@ -164,18 +164,21 @@ function nextRecord(
   return { record, why: 'boot.ini is not as it was proved' };
 }
 
-/** Pods that can be created now: those that are owed while the ledger is in order, else what is free above what is committed. */
+/**
+ * Pods that can be created now. Their floors must be free beside what is set aside, in which those are that ReplicaSets already owe: so a look that
+ * comes before the pods of the last one does not spend the same room again.
+ */
 function roomForPods(
   { ledger, asked }: GrantStep,
-  { basis, states, targets }: Chosen,
+  { basis, targets }: Chosen,
   floors: Sizes,
+  isNew: boolean,
 ): { roomForPods: number; roomForSurge: boolean } {
   const perPod = Math.max(1, sumOf(floors));
   const inOrder = ledger.committed + ledger.setAside <= asked.budget;
   return {
-    roomForPods: inOrder
-      ? Math.max(0, 2 * basis.replicas - states.length)
-      : Math.max(0, Math.floor((asked.budget - ledger.committed) / perPod)),
+    // For a fleet that has no ReplicaSet yet the wanted pods are in what is set aside.
+    roomForPods: isNew ? (inOrder ? basis.replicas : 0) : Math.floor(ledger.free / perPod),
     roomForSurge: targets.surgeKeptFree ? ledger.free >= perPod : inOrder,
   };
 }

@@ -78,8 +78,11 @@ function roll(
     (state) => state.pod.template !== template.hash && state.phase === 'Starting' && !state.pod.ready,
   );
   if (broken !== undefined && neverServed(input)) return [markDrained(input, broken, 'Rollout')];
+  const formerReplicas = former.reduce((sum, set) => sum + set.replicas, 0);
+  const draining = states.some((state) => state.phase === 'Draining');
   if (current === undefined) {
-    if (!input.roomForSurge) return [];
+    // A rollout that another one overtakes has left a pod too many, and in a tight budget its floor is the room that the next one needs.
+    if (!input.roomForSurge) return formerReplicas > replicas && !draining ? drainOneFormer(input) : [];
     return [
       {
         kind: 'applyChild',
@@ -91,16 +94,16 @@ function roll(
   const proved = states.filter(
     (state) => state.pod.template === template.hash && state.phase === 'Serving' && state.provedModel !== undefined,
   );
-  const formerReplicas = former.reduce((sum, set) => sum + set.replicas, 0);
   if (broken !== undefined && proved.length > 0) return [markDrained(input, broken, 'Rollout')];
-  if (proved.length < current.replicas || states.some((state) => state.phase === 'Draining')) return [];
-  if (current.replicas + formerReplicas > replicas) {
-    const [victim] = victims(input, undefined, 1);
-    return victim === undefined ? [] : [markDrained(input, victim, 'Rollout')];
-  }
+  if (proved.length < current.replicas || draining) return [];
+  if (current.replicas + formerReplicas > replicas) return drainOneFormer(input);
   // Pods of earlier steps may still be going; beyond twice the wanted number their floors are not set aside.
   if (states.length >= 2 * replicas || !input.roomForSurge) return [];
   return [scaleTo(current, current.replicas + 1, `rollout to template ${template.hash}: next pod`)];
+}
+
+function drainOneFormer(input: ReplicaSetInput): readonly Action[] {
+  return victims(input, undefined, 1).map((victim) => markDrained(input, victim, 'Rollout'));
 }
 
 /** A new fleet has nothing to keep up, and pods that never start would keep the room of those that are to replace them. */

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { canonicalJson } from '../../src/model/canonical.ts';
 import { planPool } from '../../src/plan/plan.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
+import type { PoolConfigSpec } from '../../src/api/poolconfig.gen.ts';
 import { secret, workload } from '../support/observation.ts';
 
 const ready = (fleet: PaperFleet) => fleet.pool.status?.conditions?.find((condition) => condition.type === 'Ready');
@@ -298,6 +299,23 @@ describe('planning', () => {
     assert.ok(fleet.pods.every((pod) => pod.grant?.epoch === 8));
     fleet.settle();
     assert.deepEqual(sizes(fleet), [10, 9]);
+  });
+
+  it('finishes a rollout that overtook another one in a budget with room for one pod more', () => {
+    const fleet = new PaperFleet({ budget: { connections: 10 }, fleet: { replicas: 4 } });
+    fleet.workloads.set('Deployment/web', workload(40));
+    fleet.settle();
+    const template = (value: string): Partial<PoolConfigSpec> => ({
+      fleet: { replicas: 4, template: { metadata: { annotations: { 'example.com/rollout': value } } } },
+    });
+    fleet.edit(template('first'));
+    for (let turn = 0; turn < 40 && fleet.pods.length < 5; turn += 1) fleet.turn();
+    assert.equal(fleet.pods.length, 5, 'the first rollout never added its pod');
+    fleet.edit(template('second'));
+    fleet.settle();
+    assert.equal(ready(fleet)?.status, 'True');
+    assert.equal(new Set(fleet.pods.map((pod) => pod.template)).size, 1);
+    assert.equal(fleet.pods.length, 4);
   });
 
   it('makes room for a database more in a fleet that has spent its budget, be it a fleet of one pod', () => {

@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import type { PoolConfig, PoolConfigStatus } from '../../src/api/poolconfig.gen.ts';
 import { ANNOTATION, API_VERSION, LABEL } from '../../src/model/names.ts';
-import type { Sizes } from '../../src/model/pooler-model.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { Draw } from '../support/random.ts';
 import { strike, type Coverage } from './coverage.ts';
@@ -20,7 +19,7 @@ import { putSurroundings, PASSWORDS, FOREIGN_LABEL } from './surroundings.ts';
 import { SimOperator } from './sim-operator.ts';
 import { Story } from './story.ts';
 import { Strikes } from './strikes.ts';
-import { Violation, Watchman } from './watchman.ts';
+import { Violation, Watchman, type PoolerTruth } from './watchman.ts';
 
 export type Outcome = {
   readonly violation: string | undefined;
@@ -119,7 +118,7 @@ class Life {
     this.#watchman = new Watchman(
       {
         realBackends: () => this.#realBackends(),
-        sizesInForce: (uid) => this.#sizesInForce(uid),
+        pooler: (uid) => this.#poolerOf(uid),
         unowned: () => this.#unowned(),
         pods: () => this.#api.list('Pod').filter((pod) => pod.metadata.labels?.[LABEL.pool] === POOL),
       },
@@ -482,7 +481,7 @@ class Life {
         .join(', ');
       const { annotations = {}, name } = pod?.metadata ?? {};
       const deletion = (pod?.metadata as { deletionTimestamp?: string } | undefined)?.deletionTimestamp;
-      const inForce = pod === undefined ? undefined : this.#sizesInForce(pod.metadata.uid);
+      const inForce = pod === undefined ? undefined : this.#poolerOf(pod.metadata.uid)?.inForce;
       return `${address} ${name ?? 'without a pod'}${deletion === undefined ? '' : ' Terminating'}: PostgreSQL has ${backends || 'nothing'}; in force ${JSON.stringify(inForce)}; grant ${annotations[ANNOTATION.grant]}`;
     });
   }
@@ -514,17 +513,22 @@ class Life {
       .reduce((sum, { count }) => sum + count, 0);
   }
 
-  #sizesInForce(uid: string): Sizes | undefined {
+  #poolerOf(uid: string): PoolerTruth | undefined {
     const pod = this.#api.list('Pod').find(({ metadata }) => metadata.uid === uid);
     const ip = (pod?.['status'] as { podIP?: string } | undefined)?.podIP;
     const process = ip === undefined ? undefined : this.#plane.processAt(ip);
     if (process === undefined || process.exited || process.start.uid !== uid) return undefined;
-    return Object.fromEntries(
-      process
-        .showDatabases()
-        .filter(({ name }) => name !== 'pgbouncer')
-        .map(({ name, poolSize, maxConnections }) => [name, Math.max(poolSize, maxConnections)]),
-    );
+    const rows = process.showDatabases().filter(({ name }) => name !== 'pgbouncer');
+    const held: Record<string, number> = {};
+    for (const { address, database, count } of this.#plane.serversInForce())
+      if (address === ip) held[database] = (held[database] ?? 0) + count;
+    return {
+      inForce: Object.fromEntries(
+        rows.map(({ name, poolSize, maxConnections }) => [name, Math.max(poolSize, maxConnections)]),
+      ),
+      loaded: process.config.get('syslog_ident'),
+      held,
+    };
   }
 
   #pool(): PoolConfig {

@@ -5,12 +5,14 @@ import type { Sizes } from '../../src/model/pooler-model.ts';
 import { sumOf } from '../../src/sizing/sizes.ts';
 import type { LiveObject } from '../../src/kube/resources.ts';
 
+export type PoolerTruth = { readonly inForce: Sizes; readonly loaded: string | undefined; readonly held: Sizes };
+
 /** What is really so, whatever anybody has read or written of it. */
 export type Truth = {
   /** Connections that PostgreSQL has from poolers of the fleet, logins and orphans included. */
   readonly realBackends: () => number;
-  /** Sizes that a pod's running PgBouncer allows now; undefined where none runs. */
-  readonly sizesInForce: (podUid: string) => Sizes | undefined;
+  /** What a pod's running PgBouncer allows now, the hash of the file it loaded, and what it really holds; undefined where none runs. */
+  readonly pooler: (podUid: string) => PoolerTruth | undefined;
   /** Connections that outlived the pooler that opened them, and what poolers hold whose pods are gone. */
   readonly unowned: () => number;
   readonly pods: () => readonly LiveObject[];
@@ -89,7 +91,7 @@ export class Watchman {
     if (before !== undefined && before.epoch > epoch) {
       throw new Violation(`${name} carries epoch ${before.epoch}, and a leader of epoch ${epoch} could still write it`);
     }
-    if (!grows(before, after, this.#truth.sizesInForce(now.metadata.uid))) return;
+    if (!grows(before, after, this.#truth.pooler(now.metadata.uid)?.inForce)) return;
     const potential = this.potential();
     if (potential > this.#allowed) {
       throw new Violation(
@@ -107,25 +109,19 @@ export class Watchman {
   potential(): number {
     return this.#truth.pods().reduce((sum, pod) => {
       const grant = grantOf(pod);
-      const inForce = this.#truth.sizesInForce(pod.metadata.uid) ?? {};
-      const names = new Set([
-        ...Object.keys(grant?.sizes ?? {}),
-        ...Object.keys(grant?.unsettled ?? {}),
-        ...Object.keys(inForce),
-      ]);
-      return (
-        sum +
-        sumOf(
-          Object.fromEntries(
-            [...names].map((name) => [
-              name,
-              Math.max(grant?.sizes[name] ?? 0, grant?.unsettled?.[name] ?? 0, inForce[name] ?? 0),
-            ]),
-          ),
-        )
-      );
+      const pooler = this.#truth.pooler(pod.metadata.uid);
+      // A pooler that runs the very file of its grant has done with every former one.
+      const former = pooler !== undefined && pooler.loaded === grant?.ini ? {} : (grant?.unsettled ?? {});
+      return sum + sumOf(largest([grant?.sizes ?? {}, former, pooler?.inForce ?? {}, pooler?.held ?? {}]));
     }, this.#truth.unowned());
   }
+}
+
+function largest(all: readonly Sizes[]): Sizes {
+  const most: Record<string, number> = {};
+  for (const sizes of all)
+    for (const [name, size] of Object.entries(sizes)) most[name] = Math.max(most[name] ?? 0, size);
+  return most;
 }
 
 function grantOf(pod: LiveObject | undefined): Grant | undefined {
