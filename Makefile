@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 NPM_INSTALL := npm install --prefix .tools --no-save --no-audit --no-fund --loglevel=error
 
 .PHONY: help tools check format lint typecheck unit generate test parts scenarios image \
-        cluster-up cluster-down cluster-status demo demo-down bench clean
+        cluster-up cluster-down cluster-status demo demo-down planted-bugs bench clean
 
 help: ## Print this help
 	@echo 'Poolsmith: PgBouncer fleets in front of any PostgreSQL, held inside a connection budget'; echo
@@ -74,6 +74,9 @@ demo: tools ## The main job on a real Kubernetes, narrated (KEEP=1 leaves it run
 
 demo-down: tools ## Remove the demo and its cluster
 	@node demo/main.ts down
+
+planted-bugs: tools ## Plant known bugs in a copy of the source; the tests must notice each (a few minutes)
+	@node test/planted-bugs/main.ts
 
 bench: tools ## Measure the figures of the README; writes build/bench.json
 	@node bench/main.ts

@@ -90,8 +90,10 @@ export class Reconciler {
 
   async #writeStatus(pool: LivePool, plan: Plan, signal: AbortSignal): Promise<void> {
     if (canonicalJson(pool.status ?? {}) === canonicalJson(plan.status)) return;
-    const { name, namespace } = pool.metadata;
-    const object = { apiVersion: API_VERSION, kind: 'PoolConfig', metadata: { name, namespace }, status: plan.status };
+    const { name, namespace, resourceVersion } = pool.metadata;
+    // Status is the ledger's memory of pods that are gone: a leader that was halted must not write over what its successor noted.
+    const metadata = { name, namespace, resourceVersion };
+    const object = { apiVersion: API_VERSION, kind: 'PoolConfig', metadata, status: plan.status };
     try {
       const written = await this.#options.client.apply(object, {
         fieldManager: STATUS_FIELD_MANAGER,

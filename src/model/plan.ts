@@ -6,6 +6,7 @@ import type { Sizes } from './pooler-model.ts';
 /** One thing to do. `why` is a sentence for people: it goes to the log, to `poolsmith plan` and to tests alike. */
 export type Action = { readonly why: string } & (
   | { readonly kind: 'createCredentials' }
+  /** With a resourceVersion in its metadata it only succeeds on that very version. */
   | { readonly kind: 'applyChild'; readonly object: KubeObject }
   | {
       readonly kind: 'scaleReplicaSet';

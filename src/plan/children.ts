@@ -46,7 +46,7 @@ export function planFiles(
   if (live !== undefined && sameData(data, rendered['data']) && covers(live, rendered)) return [];
   const object: KubeObject = {
     ...rendered,
-    metadata: { ...rendered.metadata, annotations: { [WRITTEN_AT]: String(observation.nowMs) } },
+    metadata: { ...rendered.metadata, ...versionOf(live), annotations: { [WRITTEN_AT]: String(observation.nowMs) } },
   };
   const added = [...files.keys()].filter((file) => data[file] === undefined);
   return [
@@ -70,7 +70,16 @@ export function planBoot(observation: Observation, record: ProvedRecord, why: st
   const ini = renderIni(record.model, record.floors, { secretsFolder: PLACE.secretsFolder });
   const object = renderBootConfigMap(observation.pool, { iniText: ini.text, record });
   if (live !== undefined && sameData(live['data'], object['data']) && covers(live, object)) return [];
-  return [{ kind: 'applyChild', object, why }];
+  return [{ kind: 'applyChild', object: { ...object, metadata: { ...object.metadata, ...versionOf(live) } }, why }];
+}
+
+/**
+ * The precondition of writing a child that exists: a leader that was halted in between must not put back what its successor has replaced, as
+ * floors in boot.ini that are no longer affordable.
+ */
+function versionOf(live: KubeObject | undefined): { readonly resourceVersion?: string } {
+  const resourceVersion = live?.metadata.resourceVersion;
+  return resourceVersion === undefined ? {} : { resourceVersion };
 }
 
 export function planStaticChildren(observation: Observation): readonly Action[] {
@@ -80,7 +89,7 @@ export function planStaticChildren(observation: Observation): readonly Action[] 
     return [
       {
         kind: 'applyChild',
-        object,
+        object: { ...object, metadata: { ...object.metadata, ...versionOf(live) } },
         why:
           live === undefined
             ? `${object.kind} ${object.metadata.name} is missing`

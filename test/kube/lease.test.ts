@@ -4,6 +4,7 @@ import { ApiError } from '../../src/kube/errors.ts';
 import { LeaderElector } from '../../src/kube/lease.ts';
 import type { LeaderElectorOptions } from '../../src/kube/lease.ts';
 import type { Lease, LiveObject } from '../../src/kube/resources.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
 import { silentLog } from '../../src/runtime/log.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -90,7 +91,7 @@ type Candidate = {
 function setUp() {
   const clock = new FakeClock();
   const server = new LeaseServer(clock);
-  const candidate = (identity: string, at: FakeClock = clock): Candidate => {
+  const candidate = (identity: string, at: Clock = clock): Candidate => {
     const network = { fault: 'none' as Fault };
     const terms: string[] = [];
     const elector = new LeaderElector({
@@ -178,6 +179,37 @@ describe('leader election', () => {
     assert.equal(a.elector.epoch, undefined);
     assert.equal(a.elector.signal.aborted, true);
     await b.elector.stop();
+  });
+
+  it('is not taken from a live leader by one whose wall clock is ahead, nor kept by one whose clock is set back', async () => {
+    const { clock, candidate } = setUp();
+    const wallClockAt = (offsetMs: () => number): Clock => ({
+      now: () => clock.now() + offsetMs(),
+      monotonicMs: () => clock.monotonicMs(),
+      sleep: (ms, signal) => clock.sleep(ms, signal),
+      setTimer: (ms, fn) => clock.setTimer(ms, fn),
+    });
+    let setBackMs = 0;
+    const leader = candidate(
+      'a',
+      wallClockAt(() => setBackMs),
+    );
+    leader.elector.start();
+    await clock.advance(5_000);
+    const ahead = candidate(
+      'b',
+      wallClockAt(() => 3_600_000),
+    );
+    ahead.elector.start();
+    await clock.advance(30_000);
+    assert.ok(leader.elector.isLeader() && !ahead.elector.isLeader());
+    setBackMs = -3_600_000;
+    leader.network.fault = 'unreachable';
+    await clock.advance(12_000);
+    assert.equal(leader.elector.isLeader(), false);
+    await clock.advance(8_000);
+    assert.ok(ahead.elector.isLeader());
+    await ahead.elector.stop();
   });
 
   it('hands over at once when the leader stops', async () => {

@@ -205,6 +205,14 @@ describe('pooledSettings', () => {
     assert.throws(() => pooledSettings({ default_pool_size: 5 }, 10), RangeError);
   });
 
+  it('opens no connection beside the sizes on the database lines', () => {
+    const fixed = new Map(LIMIT_SETTINGS.map(({ name, text }) => [name, text]));
+    assert.deepEqual(
+      ['default_pool_size', 'min_pool_size', 'reserve_pool_size'].map((name) => fixed.get(name)),
+      ['1', '0', '0'],
+    );
+  });
+
   it('never sets what the operator keeps at one value', () => {
     for (const { name, text } of [...LISTEN_SETTINGS, ...LIMIT_SETTINGS]) {
       const row = setting(name);

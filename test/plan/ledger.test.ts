@@ -142,6 +142,7 @@ describe('what a cell is committed', () => {
   const cases: readonly (readonly [string, Partial<Cell>, number])[] = [
     ['the grant', {}, 10],
     ['the size in force where the grant is not yet loaded', { inForce: 14 }, 14],
+    ['the grant where a smaller size is still in force', { inForce: 4, seenByPooler: 4 }, 10],
     ['what the pooler still holds', { seenByPooler: 13 }, 13],
     ['what PostgreSQL still shows', { seenByServer: 12 }, 12],
     ['the old cap until it is struck out', { unsettled: 14 }, 14],

@@ -117,6 +117,12 @@ describe('renderIni', () => {
     ]);
   });
 
+  it('doubles every quote within a value, inside which nothing else can be escaped', () => {
+    const { text } = render(withDatabase({ connectQuery: "set x = 'a'", dbname: "o'hare" }));
+    assert.ok(text.includes(" dbname='o''hare' "), text);
+    assert.ok(text.includes(" connect_query='set x = ''a'''\n"), text);
+  });
+
   it('gives the same bytes for the same input in another order', () => {
     const other = { ...ORDERS, name: 'audit' };
     const settings = pooledSettings({ log_stats: 0, query_timeout: 9 }, 10);

@@ -1,0 +1,203 @@
+// What the ledger hears of: every pod that exists or may still hold connections, in whatever state, and what status remembers.
+import assert from 'node:assert/strict';
+import { PLACE } from '../../src/model/names.ts';
+import type { Observation, PodFacts, PoolerReading } from '../../src/model/observation.ts';
+import { planPool } from '../../src/plan/plan.ts';
+import { chooseBasis } from '../../src/plan/basis.ts';
+import { desire } from '../../src/plan/desired.ts';
+import { planGrants, QUARANTINE_MS, type GrantStep } from '../../src/plan/grants.ts';
+import { readProvedRecord } from '../../src/plan/proved-record.ts';
+import { workload } from '../support/observation.ts';
+import { PaperFleet } from '../support/paper-fleet.ts';
+
+/** What the ledger answers for what is observed, as planning would ask it. */
+function ask(observation: Observation): GrantStep {
+  const record = readProvedRecord(observation);
+  const chosen = chooseBasis(observation, desire(observation, true), record, observation.defaultImage);
+  assert.ok('basis' in chosen && record !== undefined, 'there is nothing to plan by');
+  const { states, basis, targets } = chosen;
+  const { floors } = record;
+  return planGrants({
+    observation,
+    states,
+    basis,
+    bootFloors: floors,
+    floors,
+    targets: targets.perPod,
+    mayGrow: true,
+  });
+}
+
+/** Two proved pods with 5 and 4 connections, floors of 1. */
+function settled(): PaperFleet {
+  const fleet = new PaperFleet();
+  fleet.settle();
+  return fleet;
+}
+
+/** The observation with something else to be seen of its largest pod. */
+function withLargest(
+  seen: Observation,
+  facts: Partial<PodFacts>,
+  reading: (former: PoolerReading & { ok: true }) => PoolerReading = (former) => former,
+): Observation {
+  const pod = largestOf(seen);
+  const former = seen.poolers.get(pod.uid);
+  assert.ok(former?.ok === true);
+  return {
+    ...seen,
+    pods: seen.pods.map((one) => (one.uid === pod.uid ? { ...one, ...facts } : one)),
+    poolers: new Map([...seen.poolers, [pod.uid, reading(former)]]),
+  };
+}
+
+function largestOf({ pods }: Pick<Observation, 'pods'>): PodFacts {
+  const [largest] = [...pods].sort((a, b) => (b.grant?.sizes['orders'] ?? 0) - (a.grant?.sizes['orders'] ?? 0));
+  assert.equal(largest?.grant?.sizes['orders'], 5);
+  return largest;
+}
+
+describe('the ledger of a fleet', () => {
+  it('counts a pod that serves', () => {
+    assert.equal(ask(settled().observe()).ledger.committed, 9);
+  });
+
+  it('counts a pod that is not Ready yet', () => {
+    assert.equal(ask(withLargest(settled().observe(), { ready: false })).ledger.committed, 9);
+  });
+
+  it('counts a pod that drains', () => {
+    const drain = { sinceMs: 0, why: 'ScaleIn' } as const;
+    assert.equal(ask(withLargest(settled().observe(), { drain, serving: false })).ledger.committed, 9);
+  });
+
+  it('counts a pod that is being deleted', () => {
+    assert.equal(ask(withLargest(settled().observe(), { terminatingSinceMs: 1 })).ledger.committed, 9);
+  });
+
+  it('counts a pod whose console does not answer', () => {
+    const silent = withLargest(settled().observe(), {}, () => ({ ok: false, fault: 'timeout' }));
+    assert.equal(ask(silent).ledger.committed, 9);
+  });
+
+  it('counts a pod that has ended with what PostgreSQL may still hold of it', () => {
+    assert.equal(ask(withLargest(settled().observe(), { finished: true, ready: false })).ledger.committed, 9);
+  });
+
+  it('sets aside the floor of one replacement for every pod that others may evict or lose', () => {
+    assert.equal(ask(settled().observe()).ledger.setAside, 2);
+    // The replacement of one that is going already is no longer to come: it is owed by the ReplicaSet.
+    const going = withLargest(settled().observe(), { terminatingSinceMs: 1 });
+    assert.equal(ask(going).ledger.setAside, 2);
+  });
+
+  it('keeps back what a lost pod was granted until its quarantine ends, where nobody counts backends', () => {
+    const fleet = settled();
+    const lost = largestOf(fleet);
+    fleet.kill(lost.name);
+    const known = () => fleet.pool.status?.pods?.find((pod) => pod.uid === lost.uid)?.state;
+    // Its 5, the other’s 4, and the floor of the replacement.
+    assert.equal(ask(fleet.observe()).ledger.committed, 10);
+    fleet.turn();
+    assert.equal(known(), 'Gone');
+    fleet.nowMs += QUARANTINE_MS;
+    fleet.turn();
+    assert.equal(known(), undefined);
+  });
+
+  it('keeps back as much of a lost pod as PostgreSQL still shows', () => {
+    const fleet = settled();
+    const lost = largestOf(fleet);
+    fleet.kill(lost.name);
+    const group = { clientAddress: lost.ip, user: 'orders_app', database: 'orders_production', count: 3 };
+    fleet.server = {
+      reachable: true,
+      limits: { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 },
+      seesOthers: true,
+      backends: [group],
+    };
+    assert.equal(ask(fleet.observe()).ledger.committed, 3 + 4 + 1);
+  });
+
+  it('keeps back what a pod holds of a database that is no longer declared', () => {
+    const orders = { name: 'orders', database: 'orders_production', poolMode: 'transaction', weight: 1 } as const;
+    const reports = { ...orders, name: 'reports', database: 'reports' };
+    const fleet = new PaperFleet({ databases: [orders, reports] });
+    fleet.settle();
+    const held = fleet.pods.reduce((sum, pod) => sum + (pod.grant?.sizes['reports'] ?? 0), 0);
+    fleet.edit({ databases: [orders] });
+    assert.ok(held >= 2);
+    assert.equal(ask(fleet.observe()).asked.budget, 75 - held);
+  });
+
+  it('creates no pod for whose floor there is no room', () => {
+    const fleet = new PaperFleet({ fleet: { replicas: 1 }, workloads: [{ name: 'all', clients: 20 }] });
+    fleet.settle();
+    assert.equal(fleet.inForce(), 10);
+    fleet.edit({ budget: { connections: 8 }, fleet: { replicas: 4 } });
+    const plan = fleet.turn();
+    assert.deepEqual(
+      plan.actions.filter(({ kind }) => kind === 'scaleReplicaSet'),
+      [],
+    );
+    fleet.settle();
+    assert.equal(fleet.pods.length, 4);
+    assert.ok(fleet.inForce() <= 8);
+  });
+
+  describe('with a container that died', () => {
+    const restarted = (sinceMs: number): Observation => {
+      const seen = settled().observe();
+      const { container } = largestOf(seen);
+      return withLargest(
+        seen,
+        { container: { ...container, restartCount: 1, startedAtMs: seen.nowMs - sinceMs } },
+        (former) => ({
+          ...former,
+          view: {
+            ...former.view,
+            config: new Map([...former.view.config, ['conffile', PLACE.bootFile]]),
+            databases: former.view.databases.map((row) => ({ ...row, poolSize: 1, maxConnections: 1 })),
+          },
+        }),
+      );
+    };
+
+    it('counts what a restarted container may have left behind, beside what it opens itself', () => {
+      assert.equal(ask(restarted(1_000)).ledger.committed, 4 + 5 + 1);
+      assert.equal(ask(restarted(6_000)).ledger.committed, 4 + 5);
+    });
+
+    it('does not load a restarted container’s share beside what it left behind', () => {
+      const { uid } = largestOf(settled());
+      assert.equal(ask(restarted(1_000)).mayLoad.has(uid), false);
+      assert.equal(ask(restarted(6_000)).mayLoad.has(uid), true);
+    });
+  });
+});
+
+describe('a change of leader', () => {
+  it('lets no pod grow while one still carries the mark of an earlier leader', () => {
+    const fleet = settled();
+    fleet.epoch = 8;
+    const [first] = fleet.turn().actions;
+    assert.equal(first?.kind, 'patchPod');
+    fleet.workloads.set('Deployment/web', workload(6));
+    const seen = fleet.observe();
+    // One stamp has not arrived: as if that pod had been written by somebody else meanwhile.
+    const stale = { ...seen, pods: seen.pods.map((pod, index) => (index > 0 ? pod : withEpoch(pod, 7))) };
+    const sizes = planPool(stale).actions.flatMap((action) =>
+      action.kind === 'patchPod' ? [JSON.parse(action.annotations['poolsmith.dev/grant'] ?? '{}') as Sized] : [],
+    );
+    assert.ok(sizes.length > 0, 'the missing stamp is not made up for');
+    for (const grant of sizes) assert.ok((grant.sizes?.['orders'] ?? 0) <= 5, JSON.stringify(sizes));
+    // With every stamp in place the same fleet grows.
+    assert.ok(planPool(seen).actions.some(({ why }) => why.includes(' orders=10 ')));
+  });
+});
+
+type Sized = { readonly sizes?: Readonly<Record<string, number>> };
+
+function withEpoch(pod: PodFacts, epoch: number): PodFacts {
+  return pod.grant === undefined ? pod : { ...pod, grant: { ...pod.grant, epoch } };
+}

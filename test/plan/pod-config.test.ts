@@ -1,0 +1,46 @@
+// What is written on a pod and when: the old size beside a smaller one, and a new file's name only once the file is surely there.
+import assert from 'node:assert/strict';
+import { SECRET_LEAD_MS } from '../../src/plan/pod-config.ts';
+import { secret, workload } from '../support/observation.ts';
+import { PaperFleet } from '../support/paper-fleet.ts';
+
+describe('the configuration of a pod', () => {
+  it('writes the old size of a busy pool beside the new one, drains it by lifetime, then strikes the old one out', () => {
+    const fleet = new PaperFleet();
+    fleet.workloads.set('Deployment/web', workload(6));
+    fleet.settle();
+    const busy = fleet.pods.find((pod) => pod.grant?.sizes['orders'] === 10);
+    assert.ok(busy);
+    fleet.connect(busy.name, 10, 10);
+    fleet.workloads.set('Deployment/web', workload(2));
+    const grant = () => fleet.pods.find(({ uid }) => uid === busy.uid)?.grant;
+    for (let turn = 0; turn < 50 && grant()?.sizes['orders'] === 10; turn += 1) fleet.turn();
+    assert.deepEqual([grant()?.sizes, grant()?.unsettled], [{ orders: 5 }, { orders: 10 }]);
+    fleet.settle();
+    const drains = fleet.turns.flatMap(({ plan }) => plan.actions.filter(({ kind }) => kind === 'shrinkPools'));
+    assert.deepEqual(
+      drains.map((action) => action.kind === 'shrinkPools' && [action.pod, action.from, action.to]),
+      [[busy.name, { orders: 10 }, { orders: 5 }]],
+    );
+    assert.deepEqual([grant()?.sizes, grant()?.unsettled], [{ orders: 5 }, undefined]);
+  });
+
+  it('names a new file to a pod only when the kubelet has had time to project it', () => {
+    const fleet = new PaperFleet();
+    fleet.settle();
+    const former = fleet.pods.map(({ live }) => live);
+    fleet.secrets.set('orders-app', secret({ username: 'orders_app', password: 'a new one' }));
+    const writtenMs = fleet.nowMs;
+    const plan = fleet.turn();
+    assert.ok(plan.actions.some(({ why }) => why.startsWith('new file userlist-')));
+    const told = (): boolean => fleet.pods.some(({ live }, index) => live !== former[index]);
+    assert.equal(told(), false);
+    let toldMs = writtenMs;
+    for (let turn = 0; turn < 50 && !told(); turn += 1) {
+      toldMs = fleet.nowMs;
+      fleet.turn();
+    }
+    assert.ok(told(), 'no pod was told');
+    assert.ok(toldMs - writtenMs >= SECRET_LEAD_MS, `told after ${toldMs - writtenMs} ms`);
+  });
+});

@@ -1,0 +1,153 @@
+// Bugs with which planned operations would cut clients, or a fleet would lose pods that still serve.
+import type { PlantedBug } from '../planted-bug.ts';
+
+const LIFETIME = 'src/pgbouncer/lifetime-drain.ts';
+const LIFETIME_TESTS = 'test/pgbouncer/lifetime-restored.test.ts';
+const END = 'src/pgbouncer/end-drain.ts';
+const END_TESTS = 'test/pgbouncer/end-drain.test.ts';
+const SETS = 'src/plan/replica-sets.ts';
+const PLAN_TESTS = 'test/plan/plan.test.ts';
+
+export const DRAIN_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'lifetime-not-restored',
+    rule: 'the short server_lifetime of a shrink never stays: it is taken back also after a failure',
+    file: LIFETIME,
+    find: '    await console.reload();\n',
+    replace: '',
+    caughtBy: [{ tests: LIFETIME_TESTS, named: 'takes the short lifetime back' }],
+  },
+  {
+    name: 'lifetime-not-restored-after-a-failure',
+    rule: 'the short server_lifetime of a shrink never stays: it is taken back also after a failure',
+    file: LIFETIME,
+    find: `    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    // Not with the signal: whatever happened, the short lifetime must not stay.
+    await console.reload();
+  }`,
+    replace: `    signal?.throwIfAborted();
+    throw error;
+  }`,
+    caughtBy: [{ tests: LIFETIME_TESTS, named: 'takes the short lifetime back' }],
+  },
+  {
+    name: 'shrink-by-size-alone',
+    rule: 'lowering a size does not shrink a busy pool: it is drained by lifetime',
+    file: 'src/plan/pod-config.ts',
+    find: 'if (unsettled !== undefined && !behind && loadedIni(reading) === grant.ini) {',
+    replace: 'if (unsettled !== undefined && !behind && loadedIni(reading) === undefined) {',
+    caughtBy: [
+      { tests: 'test/plan/pod-config.test.ts', named: 'writes the old size of a busy pool beside the new one' },
+    ],
+  },
+  {
+    name: 'lifetime-left-by-a-crash-accepted',
+    rule: 'a crash between lowering and restoring server_lifetime is repaired at the first observation',
+    file: 'src/render/read-back.ts',
+    find: '.filter(({ want, got }) => got !== want)',
+    replace: ".filter(({ key, want, got }) => got !== want && key !== 'server_lifetime')",
+    caughtBy: [
+      {
+        tests: 'test/plan/shrink.test.ts',
+        named: 'repairs a short lifetime that a crash left in force before it drains on',
+      },
+    ],
+  },
+  {
+    name: 'drain-beside-a-reload',
+    rule: 'a RELOAD ends the short lifetime, so no pool is drained beside one',
+    file: 'src/plan/pod-config.ts',
+    find: 'if (unsettled !== undefined && !behind && loadedIni(reading) === grant.ini) {',
+    replace: 'if (unsettled !== undefined && loadedIni(reading) === grant.ini) {',
+    caughtBy: [
+      {
+        tests: 'test/plan/shrink.test.ts',
+        named: 'repairs a short lifetime that a crash left in force before it drains on',
+      },
+    ],
+  },
+  {
+    name: 'drain-mark-ignored',
+    rule: 'a pod that drains gets no share and no new clients: the mark on it decides',
+    file: 'src/plan/pod-state.ts',
+    find: "if (pod.drain !== undefined) return 'Draining';",
+    replace: '',
+    caughtBy: [{ tests: PLAN_TESTS, named: 'drains surplus pods before it deletes them' }],
+  },
+  {
+    name: 'deleted-with-clients',
+    rule: 'a draining pod goes when its clients have left, or its time is over',
+    file: 'src/plan/drain.ts',
+    find: 'return state.clients === 0 && shareGiven && ageMs >= ENDPOINT_LAG_MS;',
+    replace: 'return shareGiven && ageMs >= ENDPOINT_LAG_MS;',
+    caughtBy: [{ tests: 'test/plan/drain.test.ts', named: 'stays while it has clients' }],
+  },
+  {
+    name: 'deleted-with-a-share',
+    rule: 'a draining pod goes when its share is given up and that is verified',
+    file: 'src/plan/drain.ts',
+    find: 'return state.clients === 0 && shareGiven && ageMs >= ENDPOINT_LAG_MS;',
+    replace: 'void shareGiven;\n  return state.clients === 0 && ageMs >= ENDPOINT_LAG_MS;',
+    caughtBy: [{ tests: 'test/plan/drain.test.ts', named: 'stays while it holds more than the least share' }],
+  },
+  {
+    name: 'draining-pod-shrunk-below-its-clients',
+    rule: 'a draining pod gives its share up in step with its clients leaving, never below what they use',
+    file: 'src/plan/targets.ts',
+    find: "share ?? (state.phase === 'Draining' ? neededByClients(state, fleet.floors) : fleet.floors),",
+    replace: 'share ?? fleet.floors,',
+    caughtBy: [{ tests: 'test/plan/targets.test.ts', named: 'leaves a draining pod a server for each of its clients' }],
+  },
+  {
+    name: 'former-pod-out-before-the-new-one-serves',
+    rule: 'rollout: the new pod is up and proved before a former one is drained',
+    file: SETS,
+    find: "if (proved.length < current.replicas || states.some((state) => state.phase === 'Draining')) return [];",
+    replace: "if (states.some((state) => state.phase === 'Draining')) return [];",
+    caughtBy: [{ tests: PLAN_TESTS, named: 'halts a rollout whose first pod never starts' }],
+  },
+  {
+    name: 'removed-twice',
+    rule: 'a removal that is still on its way is not asked for again: it would take one pod too many',
+    file: SETS,
+    find: 'if (count === 0 || livePods(input, set) > set.replicas) return [];',
+    replace: 'if (count === 0) return [];\n    void livePods;',
+    caughtBy: [
+      { tests: 'test/plan/replica-sets.test.ts', named: 'asks for no second removal while the first is on its way' },
+    ],
+  },
+  {
+    name: 'clients-closed-in-their-transactions',
+    rule: 'the end of a drain never cuts a transaction: clients are closed only when no server is in use',
+    file: END,
+    find: '    if (!quiet) {\n      return { ended: false, activeServers };\n    }\n',
+    replace: '',
+    caughtBy: [{ tests: END_TESTS, named: 'closes nobody' }],
+  },
+  {
+    name: 'pause-not-taken-back',
+    rule: 'the end of a drain that is given up leaves every database running',
+    file: END,
+    find: '      await resumeAll(console, databases);\n',
+    replace: '',
+    caughtBy: [{ tests: END_TESTS, named: 'resumes what it paused when a transaction outlasts the deadline' }],
+  },
+  {
+    name: 'pause-believed',
+    rule: 'after a WAIT_CLOSE PAUSE answers at once whatever still runs: SHOW DATABASES tells what is paused',
+    file: END,
+    find: '  if (missed.length > 0) {',
+    replace: '  if (missed.length < 0) {',
+    caughtBy: [{ tests: END_TESTS, named: 'closes nobody when a database is not paused although PAUSE was given' }],
+  },
+  {
+    name: 'logins-dropped-by-pause',
+    rule: 'PAUSE drops logins under way and clients pay for it: they are waited for',
+    file: END,
+    find: 'some(({ serversLogin }) => serversLogin > 0) &&',
+    replace: 'some(({ serversLogin }) => serversLogin < 0) &&',
+    caughtBy: [{ tests: END_TESTS, named: 'pauses only when no server login is under way' }],
+  },
+];
