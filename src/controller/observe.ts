@@ -221,7 +221,16 @@ async function readPooler(
     const console = consoleOf(options.consoles, pod, credentials);
     const view = await console.read(signal);
     const refusal = refusals.get(pod.uid);
-    const reading = { ok: true, view, userlistProved: false, serverProof: 'untried', refusal } as const;
+    // A refused file has the pod go back to boot.ini in the same container.
+    const restartedUnseen = refusal === undefined && prover.restartedUnseen(pod, view.config.get('conffile'));
+    const reading = {
+      ok: true,
+      view,
+      userlistProved: false,
+      serverProof: 'untried',
+      refusal,
+      restartedUnseen,
+    } as const;
     // Logins prove nothing about a configuration that is not loaded, and a pod on its way out needs no proof.
     const database = view.databases[0]?.name ?? databasesOf(base.pool)[0]?.name;
     if (

@@ -1,7 +1,7 @@
 // Proofs by login, remembered for as long as what they prove can't have changed: per container and per part of its configuration.
 import { createHash } from 'node:crypto';
 import type { OperatorCredentials, PodFacts, ServerProof } from '../model/observation.ts';
-import { POOLER_PORT } from '../model/names.ts';
+import { PLACE, POOLER_PORT } from '../model/names.ts';
 import { PROOF_USER } from '../model/reserved-names.ts';
 import type { PoolerConsole } from '../pgbouncer/console.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
@@ -41,6 +41,8 @@ export type ServerProofInput = {
 export class Prover {
   readonly #userlists = new Map<string, string>();
   readonly #servers = new Map<string, Attempt>();
+  /** Pod → container in which its live.ini was last seen in force. */
+  readonly #ranLive = new Map<string, string>();
   readonly #marks = new Map<string, ServerMark>();
   readonly #logins: ProofLogins;
 
@@ -84,8 +86,17 @@ export class Prover {
     return proof;
   }
 
+  /**
+   * Whether the container that the API names has been seen with its live.ini and is not there any more: the kubelet tells of a restart up to
+   * a second after the new process answers.
+   */
+  restartedUnseen(pod: PodFacts, conffile: string | undefined): boolean {
+    if (conffile === PLACE.liveFile) this.#ranLive.set(pod.uid, pod.container.id ?? '');
+    return conffile === PLACE.bootFile && this.#ranLive.get(pod.uid) === (pod.container.id ?? '');
+  }
+
   forget(stillThere: ReadonlySet<string>, mine: (uid: string) => boolean): void {
-    for (const memory of [this.#userlists, this.#servers, this.#marks]) {
+    for (const memory of [this.#userlists, this.#servers, this.#marks, this.#ranLive]) {
       for (const uid of memory.keys()) if (mine(uid) && !stillThere.has(uid)) memory.delete(uid);
     }
   }

@@ -75,6 +75,8 @@ export type PoolerReading =
       /** The proving user could log in with the password that belongs to the userlist of the pod's live.ini. */
       readonly userlistProved: boolean;
       readonly serverProof: ServerProof;
+      /** It ran its live.ini in this very container and now runs boot.ini: the container was replaced, and the API does not say so yet. */
+      readonly restartedUnseen?: boolean;
       /** Of the last attempt to load live.ini. */
       readonly refusal: LoadRefusal | undefined;
     }

@@ -117,7 +117,7 @@ export async function proveServerLogin(proof: ServerLoginProof): Promise<ServerL
   }, proof.timeoutMs);
   const last: { fault: ServerFault | 'Timeout' | 'PoolerRefused' } = { fault: 'Timeout' };
   const applicationName = `poolsmith-${randomUUID().slice(0, 8)}`;
-  const ways = [watchForNewServer(proof, signal), logInUntilAnswered(proof, applicationName, signal, last)];
+  const ways = [watchServers(proof, signal), logInUntilAnswered(proof, applicationName, signal, last)];
   // The way that loses is stopped and rejects with the abort.
   const settled = Promise.allSettled(ways);
   try {
@@ -140,12 +140,15 @@ export async function proveServerLogin(proof: ServerLoginProof): Promise<ServerL
   }
 }
 
-async function watchForNewServer(proof: ServerLoginProof, signal: AbortSignal): Promise<'NewServer'> {
+async function watchServers(proof: ServerLoginProof, signal: AbortSignal): Promise<ServerLoginEvidence> {
   for (;;) {
     // Not the signal that a won race fires: an aborted command takes the kept connection with it.
     const servers = await proof.console.servers(proof.signal);
-    if (evidenceIn(servers, proof) === 'NewServer') {
-      return 'NewServer';
+    const evidence = evidenceIn(servers, proof);
+    // A saturated pool may not give the proving user a turn; a client whose transaction runs on a connection that stayed valid has had one.
+    const inUse = servers.some((server) => server.database === proof.database && server.state === 'active');
+    if (evidence === 'NewServer' || (evidence === 'UnchangedServer' && inUse)) {
+      return evidence;
     }
     await delay(POLL_MS, undefined, { signal });
   }

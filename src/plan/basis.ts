@@ -50,8 +50,17 @@ export function chooseBasis(
     declared === undefined
       ? wish
       : blocked(wish, { condition: 'BudgetSatisfied', reason: 'BudgetTooSmall', message: declared, blocking: true });
-  const last = record === undefined ? undefined : choose(standing, record);
-  return typeof last === 'object' ? last : { wish: standing };
+  for (const last of record === undefined ? [] : standingBases(record, wish.budget?.budget)) {
+    const chosen = choose(standing, last);
+    if (typeof chosen === 'object') return chosen;
+  }
+  return { wish: standing };
+}
+
+/** What was proved last may be of a time of more connections: a lower budget holds for it too where its pods can live within it. */
+function standingBases(record: ProvedRecord, declared: number | undefined): readonly ProvedRecord[] {
+  if (declared === undefined || declared >= record.basis.budget) return [record];
+  return [{ ...record, basis: { ...record.basis, budget: declared } }, record];
 }
 
 /** While the declared state is blocked no rollout begins: the template in use stays the wanted one. */

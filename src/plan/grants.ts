@@ -64,6 +64,7 @@ export function planGrants(input: GrantInput): GrantStep {
     targets: input.targets,
     floors: input.floors,
     extraPodsPossible: podsStillPossible(observation, states, basis.replicas),
+    podsToCreate: Math.max(0, basis.replicas - podsWanted(observation)),
     gone: gonePods(observation),
   };
   const ledger = stepLedger(asked);
@@ -138,7 +139,7 @@ function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInp
  * that we drain ourselves gets no replacement beyond its ReplicaSet's number.
  */
 function podsStillPossible(observation: Observation, states: readonly PodState[], replicas: number): number {
-  const wanted = observation.replicaSets.filter((set) => !set.terminating).reduce((sum, set) => sum + set.replicas, 0);
+  const wanted = podsWanted(observation);
   const staying = states.filter((state) => state.phase !== 'Terminating').length;
   const lost = states.filter((state) => state.phase === 'Terminating' && state.pod.drain === undefined).length;
   return Math.max(
@@ -147,9 +148,16 @@ function podsStillPossible(observation: Observation, states: readonly PodState[]
   );
 }
 
+/** What the ReplicaSets are told to keep up. */
+function podsWanted({ replicaSets }: Observation): number {
+  return replicaSets.filter((set) => !set.terminating).reduce((sum, set) => sum + set.replicas, 0);
+}
+
 /** A container that died and runs boot.ini again: backends of the former one may live on, and come on top of all it opens itself. */
 function isFreshContainer({ pod, reading }: PodState, observation: Observation): boolean {
-  if (pod.container.restartCount === 0 || pod.grant === undefined || reading?.ok !== true) return false;
+  if (pod.grant === undefined || reading?.ok !== true) return false;
+  if (reading.restartedUnseen === true) return true;
+  if (pod.container.restartCount === 0) return false;
   if (reading.view.config.get('conffile') !== PLACE.bootFile) return false;
   const watched = seenBackends(observation) !== undefined;
   return watched || observation.nowMs - (pod.container.startedAtMs ?? observation.nowMs) < ORPHANS_END_MS;

@@ -25,6 +25,8 @@ export type LedgerInput = {
   readonly floors: Sizes;
   /** Pods that may still appear beyond the wanted ones without our consent, ≥ 0. */
   readonly extraPodsPossible: number;
+  /** Pods that the same plan may create from what is free: no grow takes their floors. */
+  readonly podsToCreate?: number;
   /** A pod of which neither number is known stops every grow. */
   readonly gone: readonly GonePod[];
 };
@@ -71,7 +73,7 @@ export function stepLedger(input: LedgerInput): LedgerStep {
     committed,
     setAside,
     free,
-    changes: [...shrinks, ...growsOf(input, free)],
+    changes: [...shrinks, ...growsOf(input, Math.max(0, free - (input.podsToCreate ?? 0) * sumOf(input.floors)))],
     settled: settled.map(({ pod, database }) => ({ pod, database })),
     overcommitted: Math.max(0, committed - input.budget),
   };

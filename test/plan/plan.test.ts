@@ -301,6 +301,18 @@ describe('planning', () => {
     assert.deepEqual(sizes(fleet), [10, 9]);
   });
 
+  it('keeps to a lowered budget also while the rest of the specification can not be had', () => {
+    const fleet = new PaperFleet({ budget: { connections: 40 }, fleet: { replicas: 2 } });
+    fleet.workloads.set('Deployment/web', workload(40));
+    fleet.settle();
+    assert.ok(fleet.inForce() > 12);
+    const databases = Array.from({ length: 6 }, (_, index) => ({ name: `tenant-${index}` }));
+    fleet.edit({ budget: { connections: 12 }, databases });
+    for (let turn = 0; turn < 100; turn += 1) fleet.turn();
+    assert.equal(ready(fleet)?.reason, 'BudgetTooSmall');
+    assert.ok(fleet.inForce() <= 12, `${fleet.inForce()} in force`);
+  });
+
   it('finishes a rollout that overtook another one in a budget with room for one pod more', () => {
     const fleet = new PaperFleet({ budget: { connections: 10 }, fleet: { replicas: 4 } });
     fleet.workloads.set('Deployment/web', workload(40));

@@ -1,7 +1,8 @@
 // One history lived through: the real controller over the simulated world, round after round, until everything is at rest again.
 import { createHash } from 'node:crypto';
 import type { PoolConfig, PoolConfigStatus } from '../../src/api/poolconfig.gen.ts';
-import { ANNOTATION, API_VERSION, LABEL } from '../../src/model/names.ts';
+import { ANNOTATION, API_VERSION, childNames, LABEL } from '../../src/model/names.ts';
+import type { Sizes } from '../../src/model/pooler-model.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { Draw } from '../support/random.ts';
 import { strike, type Coverage } from './coverage.ts';
@@ -61,6 +62,8 @@ class Life {
   readonly #strikes: Strikes;
   readonly #coverage: Coverage = {};
   readonly #operators: SimOperator[] = [];
+  /** Stopped, and no leader any more when they go on. */
+  readonly #halted = new Set<SimOperator>();
   #epoch = 1;
   #secrets = 0;
   #turns = 0;
@@ -120,6 +123,7 @@ class Life {
         realBackends: () => this.#realBackends(),
         pooler: (uid) => this.#poolerOf(uid),
         unowned: () => this.#unowned(),
+        bootSizes: () => this.#bootSizes(),
         pods: () => this.#api.list('Pod').filter((pod) => pod.metadata.labels?.[LABEL.pool] === POOL),
       },
       budgetOf(firstSpec(setup), setup.maxConnections, setup.monitor),
@@ -375,6 +379,7 @@ class Life {
     const former = this.#leading();
     if (former === undefined) return;
     this.#strikes.armHold(former, write, heldMs, () => {
+      this.#halted.add(former);
       this.#story.tell('history', `epoch ${former.epoch} is stopped in the middle of a write for ${heldMs} ms`);
       this.#after(Math.min(heldMs, LEASE_MS), () => {
         if (former.dead) return;
@@ -383,6 +388,7 @@ class Life {
       });
       this.#after(heldMs + WAKING_MS, () => {
         former.kill();
+        if (this.#leading() === undefined) this.#startOperator();
       });
     });
   }
@@ -435,7 +441,7 @@ class Life {
   }
 
   #leading(): SimOperator | undefined {
-    return this.#operators.findLast(({ dead }) => !dead);
+    return this.#operators.findLast((operator) => !operator.dead && !this.#halted.has(operator));
   }
 
   /** Random to the program, the same for the same history. */
@@ -511,6 +517,12 @@ class Life {
       .serversInForce()
       .filter(({ user, address }) => user !== 'monitor' && !owned.has(address))
       .reduce((sum, { count }) => sum + count, 0);
+  }
+
+  #bootSizes(): Sizes {
+    const data = this.#api.find('ConfigMap', NAMESPACE, childNames(POOL).configMap)?.['data'];
+    const record = (data as { 'proved.json'?: string } | undefined)?.['proved.json'];
+    return record === undefined ? {} : (JSON.parse(record) as { floors: Sizes }).floors;
   }
 
   #poolerOf(uid: string): PoolerTruth | undefined {

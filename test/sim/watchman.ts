@@ -16,6 +16,8 @@ export type Truth = {
   /** Connections that outlived the pooler that opened them, and what poolers hold whose pods are gone. */
   readonly unowned: () => number;
   readonly pods: () => readonly LiveObject[];
+  /** What a pod takes by itself when it starts now. */
+  readonly bootSizes: () => Sizes;
 };
 
 /** Something that must never be; the message names numbers. */
@@ -91,7 +93,8 @@ export class Watchman {
     if (before !== undefined && before.epoch > epoch) {
       throw new Violation(`${name} carries epoch ${before.epoch}, and a leader of epoch ${epoch} could still write it`);
     }
-    if (!grows(before, after, this.#truth.pooler(now.metadata.uid)?.inForce)) return;
+    const unasked = before === undefined ? this.#truth.bootSizes() : {};
+    if (!grows(before, after, largest([unasked, this.#truth.pooler(now.metadata.uid)?.inForce ?? {}]))) return;
     const potential = this.potential();
     if (potential > this.#allowed) {
       throw new Violation(
@@ -129,8 +132,8 @@ function grantOf(pod: LiveObject | undefined): Grant | undefined {
 }
 
 /** What a pod has taken by itself at its boot is no growth when it is written down. */
-function grows(before: Grant | undefined, after: Grant, inForce: Sizes | undefined): boolean {
+function grows(before: Grant | undefined, after: Grant, inForce: Sizes): boolean {
   return Object.entries(after.sizes).some(
-    ([name, size]) => size > Math.max(before?.sizes[name] ?? 0, before?.unsettled?.[name] ?? 0, inForce?.[name] ?? 0),
+    ([name, size]) => size > Math.max(before?.sizes[name] ?? 0, before?.unsettled?.[name] ?? 0, inForce[name] ?? 0),
   );
 }

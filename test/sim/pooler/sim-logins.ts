@@ -62,7 +62,11 @@ async function prove(plane: DataPlane, process: PgbouncerModel, proof: ServerLog
       plane.advance();
       if (process.exited) throw new AdminError('unreachable', 'while logging in: Connection terminated unexpectedly');
       const evidence = evidenceIn(process, proof);
-      if (evidence === 'NewServer') return { proved: true, by: 'NewServer', tookMs: tookMs() };
+      const inUse = process
+        .showServers()
+        .some(({ database, state }) => database === proof.database && state === 'active');
+      if (evidence === 'NewServer' || (evidence === 'UnchangedServer' && inUse))
+        return { proved: true, by: evidence, tookMs: tookMs() };
       const { outcome } = attempt;
       if (outcome !== undefined && 'served' in outcome && evidence !== undefined)
         return { proved: true, by: evidence, tookMs: tookMs() };
