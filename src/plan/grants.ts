@@ -53,7 +53,7 @@ export function planGrants(input: GrantInput): GrantStep {
   const { observation, states, basis } = input;
   const declared = new Set(basis.databases.map((database) => database.name));
   const cells = states.flatMap((state) => cellsOf(state, declared, input));
-  const leaving = new Map(states.map((state) => [state.pod.uid, leavingCells(state, declared, observation)]));
+  const leaving = new Map(states.map((state) => [state.pod.uid, leavingCells(state, declared, input)]));
   const stillHeld = states.reduce(
     (sum, { pod }) => sum + Math.max(sumOf(leaving.get(pod.uid) ?? {}), strayBackends(pod, input)),
     0,
@@ -163,20 +163,31 @@ function isFreshContainer({ pod, reading }: PodState, observation: Observation):
   return watched || observation.nowMs - (pod.container.startedAtMs ?? observation.nowMs) < ORPHANS_END_MS;
 }
 
-/** Databases that a pod still holds although they are no longer declared: database → connections it may still have. */
-function leavingCells(state: PodState, declared: ReadonlySet<string>, observation: Observation): Sizes {
-  const { grant } = state.pod;
-  if (grant === undefined) return {};
-  const reading = state.reading;
-  const settled = reading?.ok === true && loadedIni(reading) === grant.ini;
+/**
+ * Databases that a pod still holds although they are no longer declared: database → connections it may still have. Also what a new pod has from
+ * boot.ini, which follows only when every pod is proved.
+ */
+function leavingCells(
+  { pod, reading }: PodState,
+  declared: ReadonlySet<string>,
+  { observation, bootFloors }: GrantInput,
+): Sizes {
+  const { grant } = pod;
+  const view = reading?.ok === true ? reading.view : undefined;
+  const settled = reading?.ok === true && loadedIni(reading) === grant?.ini;
   // PgBouncer cuts the clients of a removed database; where nobody counts what goes on at PostgreSQL it is given time to end.
-  const counted = seenBackends(observation) !== undefined || observation.nowMs - grant.atMs >= ORPHANS_END_MS;
-  const names = new Set([...Object.keys(grant.sizes), ...Object.keys(grant.unsettled ?? {})]);
+  const counted =
+    seenBackends(observation) !== undefined || observation.nowMs - (grant?.atMs ?? -Infinity) >= ORPHANS_END_MS;
+  const running = view?.databases.map(({ name }) => name) ?? Object.keys(bootFloors);
+  const names = new Set([...Object.keys(grant?.sizes ?? {}), ...Object.keys(grant?.unsettled ?? {}), ...running]);
   const held: Record<string, number> = {};
   for (const name of names) {
     if (declared.has(name)) continue;
-    if (settled && counted && grant.sizes[name] === undefined && serversOf(reading.view, name) === 0) continue;
-    held[name] = Math.max(grant.sizes[name] ?? 0, grant.unsettled?.[name] ?? 0);
+    const inForce = view === undefined ? (bootFloors[name] ?? 0) : sizeInForce(view, name);
+    const servers = view === undefined ? 0 : serversOf(view, name);
+    if (settled && counted && grant?.sizes[name] === undefined && inForce === 0 && servers === 0) continue;
+    const size = Math.max(grant?.sizes[name] ?? 0, grant?.unsettled?.[name] ?? 0, inForce, servers);
+    if (size > 0) held[name] = size;
   }
   return held;
 }

@@ -13,6 +13,7 @@ import { loadedIni, type PodState } from './pod-state.ts';
 
 /** An annotation is projected in 0.1–0.4 s; about one in 170 gets lost in the kubelet until something else changes (measured). */
 const POKE_AFTER_MS = 1_500;
+const LONGEST_POKE_GAP_MS = 30_000;
 /** A RELOAD that was refused is tried again no sooner than this. */
 export const RELOAD_RETRY_MS = 5_000;
 /** A new file in the Secret needs this long before an annotation may name it. */
@@ -145,10 +146,10 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
     unproved?.kind === 'refused';
   if (behind) {
     const pokedAtMs = Number(pod.nonce.split('.')[1] ?? 0);
-    if (
-      unproved.kind !== 'refused' &&
-      nowMs - Math.max(grant.atMs, pokedAtMs, pod.container.startedAtMs ?? 0) > POKE_AFTER_MS
-    ) {
+    const lastMs = Math.max(grant.atMs, pokedAtMs, pod.container.startedAtMs ?? 0);
+    // Each poke is given as long as all before it together.
+    const gapMs = Math.min(LONGEST_POKE_GAP_MS, Math.max(POKE_AFTER_MS, pokedAtMs - grant.atMs));
+    if (unproved.kind !== 'refused' && nowMs - lastMs > gapMs) {
       actions.push(
         patch(
           pod,

@@ -34,7 +34,7 @@ export function waitsMs(
     if (unproved === undefined) continue;
     if (unproved.kind === 'unreachable' || unproved.kind === 'noGrant') waits.push(pod.container.running ? 150 : 1_000);
     else if (unproved.kind === 'refused') waits.push(Math.max(80, unproved.atMs + RELOAD_RETRY_MS - observation.nowMs));
-    else waits.push(unproved.kind === 'server' ? 1_000 : 80);
+    else waits.push(unproved.kind === 'server' ? 1_000 : arrivalLookMs(observation.nowMs - (pod.grant?.atMs ?? 0)));
   }
   if (states.length !== basis.replicas) waits.push(1_000);
   if (grants.ledger.changes.length > 0) waits.push(300);
@@ -43,6 +43,11 @@ export function waitsMs(
   const present = new Set(observation.pods.map((pod) => pod.uid));
   if ((observation.pool.status?.pods ?? []).some((entry) => !present.has(entry.uid ?? ''))) waits.push(1_000);
   return waits.length === 0 ? undefined : Math.min(...waits);
+}
+
+/** A file arrives in a fraction of a second as a rule; the longer it has not, the less soon it is looked for again. */
+function arrivalLookMs(ageMs: number): number {
+  return Math.min(1_000, Math.max(80, ageMs / 20));
 }
 
 /** Also a pod that was told something a moment ago, and may be told the next size only when that has been projected. */

@@ -124,6 +124,7 @@ class Life {
         pooler: (uid) => this.#poolerOf(uid),
         unowned: () => this.#unowned(),
         bootSizes: () => this.#bootSizes(),
+        replicas: () => this.#pool().spec.fleet?.replicas ?? 2,
         pods: () => this.#api.list('Pod').filter((pod) => pod.metadata.labels?.[LABEL.pool] === POOL),
       },
       budgetOf(firstSpec(setup), setup.maxConnections, setup.monitor),

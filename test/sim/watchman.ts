@@ -16,6 +16,8 @@ export type Truth = {
   /** Connections that outlived the pooler that opened them, and what poolers hold whose pods are gone. */
   readonly unowned: () => number;
   readonly pods: () => readonly LiveObject[];
+  /** Pods that are declared. */
+  readonly replicas: () => number;
   /** What a pod takes by itself when it starts now. */
   readonly bootSizes: () => Sizes;
 };
@@ -71,9 +73,10 @@ export class Watchman {
       );
     }
     this.#most = Math.max(this.#most, real / this.#allowed);
-    if (this.#goal.budget < this.#allowed && seen === this.#goal.generation && this.potential() <= this.#goal.budget) {
-      this.#allowed = this.#goal.budget;
-    }
+    if (this.#goal.budget >= this.#allowed || seen !== this.#goal.generation) return;
+    // Until the floors of pods that others may take away are free again, one of those can still bring it above the lower budget.
+    const setAside = this.#truth.replicas() * sumOf(this.#truth.bootSizes());
+    if (this.potential() + setAside <= this.#goal.budget) this.#allowed = this.#goal.budget;
   }
 
   /** At every accepted write of a pod. `epoch`: of the operator that wrote it; undefined for the world's own. */
@@ -113,11 +116,23 @@ export class Watchman {
     return this.#truth.pods().reduce((sum, pod) => {
       const grant = grantOf(pod);
       const pooler = this.#truth.pooler(pod.metadata.uid);
-      // A pooler that runs the very file of its grant has done with every former one.
-      const former = pooler !== undefined && pooler.loaded === grant?.ini ? {} : (grant?.unsettled ?? {});
-      return sum + sumOf(largest([grant?.sizes ?? {}, former, pooler?.inForce ?? {}, pooler?.held ?? {}]));
+      return (
+        sum +
+        sumOf(largest([grant?.sizes ?? {}, formerSizes(grant, pooler), pooler?.inForce ?? {}, pooler?.held ?? {}]))
+      );
     }, this.#truth.unowned());
   }
+}
+
+/** Sizes of earlier files that may still come in force: none where the newest one is loaded, and none of a database that a later one removed. */
+function formerSizes(grant: Grant | undefined, pooler: PoolerTruth | undefined): Sizes {
+  const unsettled = grant?.unsettled ?? {};
+  if (pooler === undefined) return unsettled;
+  if (pooler.loaded === grant?.ini) return {};
+  const known = Object.entries(unsettled).filter(
+    ([name]) => grant?.sizes[name] !== undefined || name in pooler.inForce,
+  );
+  return Object.fromEntries(known);
 }
 
 function largest(all: readonly Sizes[]): Sizes {
