@@ -531,7 +531,11 @@ class Life {
     const ip = (pod?.['status'] as { podIP?: string } | undefined)?.podIP;
     const process = ip === undefined ? undefined : this.#plane.processAt(ip);
     if (process === undefined || process.exited || process.start.uid !== uid) return undefined;
-    const rows = process.showDatabases().filter(({ name }) => name !== 'pgbouncer');
+    // One that is being deleted gets no new client; without any left it opens nothing more, whatever its sizes are.
+    const over =
+      process.showClients().length === 0 &&
+      (pod?.metadata as { deletionTimestamp?: string } | undefined)?.deletionTimestamp !== undefined;
+    const rows = over ? [] : process.showDatabases().filter(({ name }) => name !== 'pgbouncer');
     const held: Record<string, number> = {};
     for (const { address, database, count } of this.#plane.serversInForce())
       if (address === ip) held[database] = (held[database] ?? 0) + count;
