@@ -21,6 +21,8 @@ export type ClusterPostgresOptions = Readonly<{
   /** Of the pod and its Service. Default `db`. */
   name?: string;
   maxConnections?: number;
+  /** Share of a processor that it is given before others; without it every other pod goes first. */
+  cpuRequest?: string;
   /** More settings, as for `postgres -c name=value`. */
   settings?: Readonly<Record<string, string>>;
   roles?: readonly Role[];

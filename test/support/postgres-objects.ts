@@ -24,7 +24,7 @@ const NONROOT_ID = 65532;
 
 /** In the order in which they are applied. */
 export async function postgresObjects(options: Settled): Promise<object[]> {
-  const { namespace, name, superuser, tls, maxConnections = 100, settings = {} } = options;
+  const { namespace, name, tls, maxConnections = 100, settings = {} } = options;
   const labels = { app: name };
   const files: Record<string, string> = { 'start.sql': startSql(options) };
   if (tls?.required === true) {
@@ -44,7 +44,7 @@ export async function postgresObjects(options: Settled): Promise<object[]> {
     },
     {
       ...{ apiVersion: 'v1', kind: 'Pod', metadata: { namespace, name, labels } },
-      spec: podSpec(name, superuser, all, tls !== undefined),
+      spec: podSpec(options, all),
     },
   ];
   if (tls !== undefined) {
@@ -66,12 +66,14 @@ export async function postgresObjects(options: Settled): Promise<object[]> {
   return objects;
 }
 
-function podSpec(name: string, superuser: Role, settings: Readonly<Record<string, string>>, hasTls: boolean): object {
+function podSpec({ name, superuser, tls, cpuRequest }: Settled, settings: Readonly<Record<string, string>>): object {
   const mounts: readonly (readonly [name: string, mountPath: string, volume: object])[] = [
     ['data', '/var/lib/postgresql/data', { emptyDir: {} }],
     ['tmp', '/tmp', { emptyDir: {} }],
     ['start', '/initdb.d', { configMap: { name } }],
-    ...(hasTls ? ([['tls', '/tls', { secret: { secretName: `${name}-tls`, defaultMode: 0o440 } }]] as const) : []),
+    ...(tls !== undefined
+      ? ([['tls', '/tls', { secret: { secretName: `${name}-tls`, defaultMode: 0o440 } }]] as const)
+      : []),
   ];
   const args = Object.entries(settings).flatMap(([setting, value]) => ['-c', `${setting}=${value}`]);
   return {
@@ -90,6 +92,7 @@ function podSpec(name: string, superuser: Role, settings: Readonly<Record<string
         command: ['/bin/sh', '-c', SUPERVISOR, 'sh'],
         args,
         env: [{ name: 'POSTGRES_PASSWORD', value: superuser.password }],
+        ...(cpuRequest === undefined ? {} : { resources: { requests: { cpu: cpuRequest } } }),
         ports: [{ containerPort: 5432 }],
         readinessProbe: { exec: { command: ['pg_isready', '-q', '-h', '127.0.0.1'] }, periodSeconds: 1 },
         securityContext: {

@@ -18,6 +18,8 @@ export const POOL = 'orders';
 export type StageOptions = Readonly<{
   prefix: string;
   maxConnections?: number;
+  /** Of PostgreSQL, as in ClusterPostgresOptions. */
+  cpuRequest?: string;
   /** Besides APP and MONITOR, which have the Secrets orders-app and monitor. */
   roles?: readonly Role[];
   /** Besides DATABASE. */
@@ -38,12 +40,13 @@ export class Stage implements AsyncDisposable {
   }
 
   static async set(options: StageOptions): Promise<Stage> {
-    const { prefix, maxConnections = 100, roles = [], databases = [], enforceRestricted = false } = options;
+    const { prefix, maxConnections = 100, cpuRequest, roles = [], databases = [], enforceRestricted = false } = options;
     const space = await createNamespace({ prefix, enforceRestricted });
     const namespace = space.name;
     const postgres = await startClusterPostgres({
       namespace,
       maxConnections,
+      ...(cpuRequest === undefined ? {} : { cpuRequest }),
       roles: [APP, MONITOR, ...roles],
       databases: [DATABASE, ...databases],
       sql: ORDER_TABLES,

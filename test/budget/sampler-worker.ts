@@ -1,0 +1,82 @@
+// The sampler's own thread: looks at pg_stat_activity many times a second, whatever keeps the load's thread busy.
+import { setPriority } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import pg from 'pg';
+import { nowMs, type Sample } from './recording.ts';
+
+export type SamplerInput = Readonly<{ address: pg.ClientConfig; ignoreRoles: readonly string[]; everyMs: number }>;
+/** To the worker: backends of this address that began before that are those of a killed PgBouncer. */
+export type SamplerOrder = Readonly<{ kind: 'lost'; address: string; beforeMs: number }> | Readonly<{ kind: 'stop' }>;
+
+const RECONNECT_MS = 50;
+const QUERY = {
+  name: 'backends',
+  rowMode: 'array' as const,
+  text: `SELECT coalesce(host(client_addr), 'local'), extract(epoch FROM backend_start)::float8 * 1000
+    FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND coalesce(usename, '') <> ALL ($1::text[])`,
+};
+
+const { address, ignoreRoles, everyMs } = workerData as SamplerInput;
+const lost: { readonly address: string; readonly beforeMs: number }[] = [];
+let isStopped = false;
+
+parentPort?.on('message', (order: SamplerOrder) => {
+  if (order.kind === 'lost') lost.push(order);
+  else isStopped = true;
+});
+
+async function look(client: pg.Client): Promise<Sample> {
+  const { rows } = await client.query<[string, number]>({ ...QUERY, values: [ignoreRoles] });
+  const byAddress: Record<string, number> = {};
+  let orphans = 0;
+  for (const [from, startedMs] of rows) {
+    byAddress[from] = (byAddress[from] ?? 0) + 1;
+    if (lost.some((one) => one.address === from && startedMs < one.beforeMs)) orphans += 1;
+  }
+  return { atMs: nowMs(), byAddress, orphans };
+}
+
+async function connect(): Promise<pg.Client> {
+  const client = new pg.Client({
+    ...address,
+    application_name: 'backend sampler',
+    connectionTimeoutMillis: 2_000,
+    query_timeout: 5_000,
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+/** Refused by a server that is down (nobody listens) or on its way down or up: then there are no backends to count. */
+function isRefusal(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code === 'ECONNREFUSED' || code === '57P03';
+}
+
+try {
+  // Of this thread alone (Linux): a look must not wait for the load that it looks at.
+  setPriority(-10);
+} catch {
+  // Only root may; then gaps are longer, which the figures tell.
+}
+
+let client: pg.Client | undefined;
+while (!isStopped) {
+  try {
+    client ??= await connect();
+    parentPort?.postMessage(await look(client));
+    await sleep(everyMs);
+  } catch (error) {
+    client?.end().catch(() => undefined);
+    client = undefined;
+    if (isRefusal(error)) {
+      parentPort?.postMessage({ atMs: nowMs(), byAddress: {}, orphans: 0, isRefused: true } satisfies Sample);
+    }
+    await sleep(RECONNECT_MS);
+  }
+}
+await client?.end().catch(() => undefined);
+parentPort?.close();

@@ -1,0 +1,122 @@
+// Clients that always want a server: as soon as one transaction has ended the next one begins. Two libraries, and both ways to keep a connection.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { ThreadTally } from '../../demo/client/tally.ts';
+import { until } from '../cluster/processes.ts';
+import { auditOrders } from '../support/load.ts';
+import { busyMs, seededRandom } from './busy-time.ts';
+import { nodePostgresClient } from './node-postgres-client.ts';
+import { postgresJsClient } from './postgres-js-client.ts';
+import { nowMs, type Attempt, type Library, type TokenAudit } from './recording.ts';
+import type { Client, ClientOptions, Result } from './transaction.ts';
+
+export type LoadAddress = Omit<ClientOptions, 'maxLifetimeMs'>;
+
+/** With a transaction of 2 s and the wait for a server still within a drain window of 5 s. */
+const LIFETIME_MS = 2_000;
+/** How soon a failed transaction is tried again. */
+const RETRY_MS = 200;
+
+/** Runs from `start` to `stop`. Every fourth client each: library × kept for ever or renewed. */
+export class SaturatingLoad implements AsyncDisposable {
+  readonly #clients: readonly Client[];
+  readonly #tokens: Record<string, ThreadTally> = {};
+  readonly #attempts: Attempt[] = [];
+  readonly #errors: Record<string, number> = {};
+  readonly #stopping = new AbortController();
+  readonly #running: Promise<unknown>;
+
+  private constructor(address: LoadAddress, count: number, seed: number) {
+    const random = seededRandom(seed);
+    const run = randomBytes(4).toString('hex');
+    const members = Array.from({ length: count }, (_, index) => {
+      const library: Library = index % 2 === 0 ? 'node-postgres' : 'postgres.js';
+      const recycles = index % 4 < 2;
+      // One after the other, not all at once.
+      const options = { ...address, maxLifetimeMs: recycles ? LIFETIME_MS * (0.7 + 0.3 * random()) : undefined };
+      const client = library === 'node-postgres' ? nodePostgresClient(options) : postgresJsClient(options);
+      return { name: `${run}/${index + 1}`, library, recycles, client };
+    });
+    this.#clients = members.map(({ client }) => client);
+    this.#running = Promise.all(members.map((member) => this.#work(member, random)));
+  }
+
+  /** Resolves once every client has done a transaction. @throws with the errors when they do not within `timeoutMs`. */
+  static async start(address: LoadAddress, clients: number, seed: number, timeoutMs = 30_000): Promise<SaturatingLoad> {
+    const load = new SaturatingLoad(address, clients, seed);
+    const working = (): number => Object.values(load.#tokens).filter(({ acknowledged }) => acknowledged > 0).length;
+    try {
+      await until(`a transaction of each of ${clients} clients`, () => working() === clients || undefined, timeoutMs);
+    } catch (error) {
+      await load.stop();
+      throw new Error(`${(error as Error).message}: ${JSON.stringify(load.#errors)}`, { cause: error });
+    }
+    return load;
+  }
+
+  get attempts(): readonly Attempt[] {
+    return this.#attempts;
+  }
+
+  get errors(): Readonly<Record<string, number>> {
+    return this.#errors;
+  }
+
+  /** Ends every client after its transaction. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+    await Promise.all(this.#clients.map((client) => client.end().catch(() => undefined)));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** After `stop`: asks PostgreSQL (`direct`: past the fleet) about every token. */
+  async audit(direct: pg.Client): Promise<TokenAudit> {
+    const { acknowledged, lost, double, unknown } = await auditOrders(direct, this.#tokens);
+    return { acknowledged, lost, double, unknown };
+  }
+
+  async #work(
+    member: Readonly<{ name: string; library: Library; recycles: boolean; client: Client }>,
+    random: () => number,
+  ): Promise<void> {
+    const { signal } = this.#stopping;
+    const { name, library, recycles, client } = member;
+    const own = { lastSeq: 0, acknowledged: 0, unknown: [] as number[] };
+    this.#tokens[name] = own;
+    let seq = 1;
+    while (!signal.aborted) {
+      const insideMs = busyMs(random());
+      const startedMs = nowMs();
+      const result = await client.transact({ client: name, seq, acknowledged: own.acknowledged }, insideMs);
+      const endedMs = nowMs();
+      const outcome = outcomeOf(result, recycles);
+      this.#attempts.push({ endedMs, addedMs: endedMs - startedMs - insideMs, library, recycles, outcome });
+      if (result.isDone) {
+        own.acknowledged += 1;
+        own.lastSeq = seq;
+        seq += 1;
+        continue;
+      }
+      const half = recycles ? 'renews its connection' : 'keeps its connection';
+      const errorClass = `${library}, ${half}: ${result.errorClass}`;
+      this.#errors[errorClass] = (this.#errors[errorClass] ?? 0) + 1;
+      if (result.stage === 'committing') {
+        // Writing it again could write it twice; only the table knows.
+        own.lastSeq = seq;
+        own.unknown.push(seq);
+        seq += 1;
+      }
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+function outcomeOf(result: Result, recycles: boolean): Attempt['outcome'] {
+  if (result.isDone) return 'done';
+  return !recycles && result.stage === 'before' && result.isClosed ? 'closedBetween' : 'failed';
+}
