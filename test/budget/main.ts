@@ -51,11 +51,7 @@ async function main(): Promise<number> {
     return 2;
   }
   const chosen = SCENARIOS.filter(({ name }) => only.length === 0 || only.includes(name));
-  if (values.render === true)
-    return finish(
-      chosen.flatMap(({ name }) => readRecording(name)),
-      await version(),
-    );
+  if (values.render === true) return finish(chosen, await version());
   await installed();
   if (only.length === 0) rmSync(RECORDINGS, { recursive: true, force: true });
   for (const [index, scenario] of chosen.entries()) {
