@@ -1,14 +1,11 @@
 // Proves the budget on a real cluster under load and faults: `node test/budget/main.ts [--only NAME]...`; build/scenarios.json and build/report.html tell.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { renderTable } from '../../demo/table.ts';
-import { ensureImages } from '../support/cluster-images.ts';
-import { installOperator } from '../support/install.ts';
-import { closeCluster, kubectlJson } from '../support/kubectl.ts';
-import { prepareCluster } from '../support/test-cluster.ts';
+import { closeCluster } from '../support/kubectl.ts';
 import { figuresOf } from './figures.ts';
+import { installed, measuredOn } from './installed.ts';
 import { judge, LEAST_PEAK_SHARE, LONGEST_GAP_MS } from './judgement.ts';
 import type { Recording } from './recording.ts';
 import { COLUMNS, percent, renderReport, type ReportRow } from './report.ts';
@@ -51,8 +48,8 @@ async function main(): Promise<number> {
     return 2;
   }
   const chosen = SCENARIOS.filter(({ name }) => only.length === 0 || only.includes(name));
-  if (values.render === true) return finish(chosen, await version());
-  await installed();
+  if (values.render === true) return finish(chosen, await measuredOn());
+  await installed(progress);
   if (only.length === 0) rmSync(RECORDINGS, { recursive: true, force: true });
   for (const [index, scenario] of chosen.entries()) {
     progress(`${index + 1}/${chosen.length} ${scenario.name}: ${scenario.what} (seed ${seed})`);
@@ -64,23 +61,7 @@ async function main(): Promise<number> {
       await scenario.restore?.();
     }
   }
-  return finish(chosen, await version());
-}
-
-/** The cluster, brought up if need be, with the images and the operator as they are in this checkout. */
-async function installed(): Promise<void> {
-  if ((process.env['KUBECONFIG'] ?? '') === '') {
-    const prepared = await prepareCluster();
-    if (prepared.kind === 'unavailable') throw new Error(`there is no cluster to run on: ${prepared.why}`);
-    Object.assign(process.env, prepared.env);
-  }
-  await ensureImages(['operator', 'pgbouncer', 'postgres'], progress);
-  await installOperator();
-}
-
-async function version(): Promise<string> {
-  const { serverVersion } = await kubectlJson<{ serverVersion: { gitVersion: string } }>(['version']);
-  return serverVersion.gitVersion;
+  return finish(chosen, await measuredOn());
 }
 
 function rowOf(recording: Recording): ReportRow {
@@ -89,7 +70,7 @@ function rowOf(recording: Recording): ReportRow {
 }
 
 /** All recordings that there are make the page, each with its time; those that were asked for make the exit code. */
-function finish(chosen: readonly Scenario[], kubernetes: string): number {
+function finish(chosen: readonly Scenario[], measured: string): number {
   const rows = SCENARIOS.flatMap(({ name }) => readRecording(name)).map(rowOf);
   mkdirSync(BUILD, { recursive: true });
   writeFileSync(
@@ -105,7 +86,7 @@ function finish(chosen: readonly Scenario[], kubernetes: string): number {
     )}\n`,
   );
   const facts = [
-    `Kubernetes ${kubernetes}, one node, ${availableParallelism()} processors, all on one machine; ${new Date().toISOString()}`,
+    measured,
     'Load: twice as many clients as the budget has connections, each beginning its next transaction at once; half on node-postgres, half on postgres.js; of each half renews its connections every 2 s at most (the drain window is 5 s), half keeps them for ever.',
     'Transactions write a unique token and are busy inside for 1 ms to 2 s (log-uniform); afterwards PostgreSQL is asked for every token.',
     `A run counts only if its peak reached ${percent(LEAST_PEAK_SHARE)} of the budget and no two samples are more than ${LONGEST_GAP_MS} ms apart.`,

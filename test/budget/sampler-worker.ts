@@ -20,11 +20,11 @@ const QUERY = {
 
 const { address, ignoreRoles, everyMs } = workerData as SamplerInput;
 const lost: { readonly address: string; readonly beforeMs: number }[] = [];
-let isStopped = false;
+const stopping = new AbortController();
 
 parentPort?.on('message', (order: SamplerOrder) => {
   if (order.kind === 'lost') lost.push(order);
-  else isStopped = true;
+  else stopping.abort();
 });
 
 async function look(client: pg.Client): Promise<Sample> {
@@ -64,7 +64,7 @@ try {
 }
 
 let client: pg.Client | undefined;
-while (!isStopped) {
+while (!stopping.signal.aborted) {
   try {
     client ??= await connect();
     parentPort?.postMessage(await look(client));

@@ -230,12 +230,12 @@ async function evict(world: World): Promise<void> {
 async function lowerBudget(world: World): Promise<void> {
   await world.apply((pool) => pool.withBudget(LOW_BUDGET));
   await holdsBudget(world);
-  world.budgetIs(LOW_BUDGET);
-  world.mark('note', 'BudgetSatisfied');
+  world.recorder.budgetIs(LOW_BUDGET);
+  world.recorder.mark('note', 'BudgetSatisfied');
 }
 
 async function raiseBudget(world: World): Promise<void> {
-  world.budgetIs(HIGH_BUDGET);
+  world.recorder.budgetIs(HIGH_BUDGET);
   await world.apply((pool) => pool.withBudget(HIGH_BUDGET));
 }
 
@@ -262,7 +262,7 @@ async function apiServerAway(world: World): Promise<void> {
   await stopComponent(layout, 'kube-apiserver');
   await sleep(API_AWAY_MS);
   await startComponent(layout, 'kube-apiserver');
-  world.mark('note', 'API server up');
+  world.recorder.mark('note', 'API server up');
   await until('the API server to answer', () => kubectl(['get', '--raw', '/readyz']), 60_000, 200);
 }
 
@@ -270,5 +270,5 @@ async function postgresAway(world: World): Promise<void> {
   await world.stage.postgres.stop('fast');
   await sleep(POSTGRES_AWAY_MS);
   await world.stage.postgres.start();
-  world.mark('note', 'PostgreSQL up');
+  world.recorder.mark('note', 'PostgreSQL up');
 }

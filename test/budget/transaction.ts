@@ -35,7 +35,7 @@ export type ClientOptions = Readonly<{
 export const CONNECT_LIMIT_MS = 10_000;
 
 /** PgBouncer's word to clients that KILL closes; a closed socket has no severity. Other FATAL answers tell of a failure. */
-const CLOSED_ON_PURPOSE = /admin forced disconnect/;
+const CLOSED_ON_PURPOSE = 'admin forced disconnect';
 
 /** An ERROR answered to COMMIT means that it surely was not committed. */
 export function failed(error: unknown, stage: Stage): Result {
@@ -45,6 +45,6 @@ export function failed(error: unknown, stage: Stage): Result {
     isDone: false,
     stage: stage === 'committing' && severity === 'ERROR' ? 'inside' : stage,
     errorClass: `${stage}: ${errorClassOf(failure)}`,
-    isClosed: severity === undefined || CLOSED_ON_PURPOSE.test(failure.message),
+    isClosed: severity === undefined || failure.message.includes(CLOSED_ON_PURPOSE),
   };
 }

@@ -1,34 +1,25 @@
-// What a scenario acts on: a fleet under load on a PostgreSQL of its own, and the recorder of what happens to it.
+// What a scenario acts on: a fleet under load on a PostgreSQL of its own, as a scenario sees it.
 import { CONTAINER } from '../../src/model/names.ts';
 import { until } from '../cluster/processes.ts';
 import { kubectl } from '../support/kubectl.ts';
 import { killContainer } from '../support/kill.ts';
 import { applyPool, readPool, type LivePool, type PoolConfigBuilder } from '../support/pool.ts';
 import { POOL, type Stage } from '../support/stage.ts';
-import type { PodView, PodWatch } from './pod-watch.ts';
-import { nowMs, type BudgetStep, type Mark } from './recording.ts';
-import type { Sampler } from './sampler.ts';
+import type { PodView } from './pod-watch.ts';
+import type { Recorder } from './recorder.ts';
 
 /** How long a moment that a fault waits for may take to come. */
 const MOMENT_LIMIT_MS = 20_000;
 
 export class World {
   readonly stage: Stage;
-  readonly sampler: Sampler;
-  readonly podWatch: PodWatch;
-  readonly marks: Mark[] = [];
-  readonly budget: BudgetStep[];
-  /** Pods as they were when the operation began. */
-  readonly former: ReadonlySet<string>;
+  readonly recorder: Recorder;
   pool: PoolConfigBuilder;
 
-  constructor(stage: Stage, pool: PoolConfigBuilder, sampler: Sampler, podWatch: PodWatch) {
+  constructor(stage: Stage, pool: PoolConfigBuilder, recorder: Recorder) {
     this.stage = stage;
     this.pool = pool;
-    this.sampler = sampler;
-    this.podWatch = podWatch;
-    this.former = new Set(podWatch.pods.map(({ uid }) => uid));
-    this.budget = [{ fromMs: 0, connections: pool.build().spec.budget.connections ?? 0 }];
+    this.recorder = recorder;
   }
 
   get namespace(): string {
@@ -36,16 +27,11 @@ export class World {
   }
 
   get pods(): readonly PodView[] {
-    return this.podWatch.pods;
+    return this.recorder.pods;
   }
 
-  mark(kind: Mark['kind'], text: string): void {
-    this.marks.push({ atMs: nowMs(), kind, text });
-  }
-
-  /** From now on samples are held against this budget. */
-  budgetIs(connections: number): void {
-    this.budget.push({ fromMs: nowMs(), connections });
+  get former(): ReadonlySet<string> {
+    return this.recorder.former;
   }
 
   /** Changes the PoolConfig. */
@@ -88,6 +74,6 @@ export class World {
   }
 
   #lost(address: string | undefined): void {
-    if (address !== undefined) this.sampler.lost(address);
+    if (address !== undefined) this.recorder.sampler.lost(address);
   }
 }
