@@ -23,8 +23,13 @@ export function postgresJsClient({ maxLifetimeMs, user, ...address }: ClientOpti
       try {
         await sql.begin(async (inside) => {
           at.stage = 'inside';
-          await inside`INSERT INTO placed (client, seq, acknowledged, item) VALUES (${client}, ${seq}, ${acknowledged}, 0)`;
-          await inside`SELECT pg_sleep(${busyMs / 1000})`;
+          try {
+            await inside`INSERT INTO placed (client, seq, acknowledged, item) VALUES (${client}, ${seq}, ${acknowledged}, 0)`;
+            await inside`SELECT pg_sleep(${busyMs / 1000})`;
+          } catch (error) {
+            await rollbackIsPossible(error);
+            throw error;
+          }
           at.stage = 'committing';
         });
         return { isDone: true };
@@ -34,4 +39,13 @@ export function postgresJsClient({ maxLifetimeMs, user, ...address }: ClientOpti
     },
     end: () => sql.end({ timeout: END_SECONDS }),
   };
+}
+
+/**
+ * The library sends ROLLBACK after whatever its callback throws, and on a closed connection that ends the process (porsager/postgres
+ * 1154, 1208). So the callback does not end then: `begin` rejects by itself when the connection is closed.
+ */
+async function rollbackIsPossible(error: unknown): Promise<void> {
+  if (error instanceof postgres.PostgresError && error.severity === 'ERROR') return;
+  await new Promise<never>(() => undefined);
 }

@@ -17,6 +17,7 @@ export type LoadAddress = Omit<ClientOptions, 'maxLifetimeMs'>;
 const LIFETIME_MS = 2_000;
 /** How soon a failed transaction is tried again. */
 const RETRY_MS = 200;
+const STOP_LIMIT_MS = 30_000;
 
 /** Runs from `start` to `stop`. Every fourth client each: library × kept for ever or renewed. */
 export class SaturatingLoad implements AsyncDisposable {
@@ -26,6 +27,7 @@ export class SaturatingLoad implements AsyncDisposable {
   readonly #errors: Record<string, number> = {};
   readonly #stopping = new AbortController();
   readonly #running: Promise<unknown>;
+  #unfinished: number;
 
   private constructor(address: LoadAddress, count: number, seed: number) {
     const random = seededRandom(seed);
@@ -38,6 +40,7 @@ export class SaturatingLoad implements AsyncDisposable {
       const client = library === 'node-postgres' ? nodePostgresClient(options) : postgresJsClient(options);
       return { name: `${run}/${index + 1}`, library, recycles, client };
     });
+    this.#unfinished = count;
     this.#clients = members.map(({ client }) => client);
     this.#running = Promise.all(members.map((member) => this.#work(member, random)));
   }
@@ -66,7 +69,16 @@ export class SaturatingLoad implements AsyncDisposable {
   /** Ends every client after its transaction. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#running;
+    const timeout = new AbortController();
+    const late = sleep(STOP_LIMIT_MS, undefined, { signal: timeout.signal }).then(() => {
+      throw new Error(`${this.#unfinished} clients did not end their transaction within ${STOP_LIMIT_MS / 1000} s`);
+    });
+    try {
+      await Promise.race([this.#running, late]);
+    } finally {
+      timeout.abort();
+      late.catch(() => undefined);
+    }
     await Promise.all(this.#clients.map((client) => client.end().catch(() => undefined)));
   }
 
@@ -113,6 +125,7 @@ export class SaturatingLoad implements AsyncDisposable {
       }
       await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
+    this.#unfinished -= 1;
   }
 }
 
