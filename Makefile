@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 NPM_INSTALL := npm install --prefix .tools --no-save --no-audit --no-fund --loglevel=error
 
 .PHONY: help tools check format lint typecheck unit generate test parts scenarios image \
-        cluster-up cluster-down cluster-status demo demo-down planted-bugs bench clean
+        cluster-up cluster-down cluster-status demo demo-down planted-bugs bench bench-budget clean
 
 help: ## Print this help
 	@echo 'Poolsmith: PgBouncer fleets in front of any PostgreSQL, held inside a connection budget'; echo
@@ -43,7 +43,7 @@ typecheck: tools
 unit: tools ## Unit tests (pure, no cluster)
 	@mocha $(UNIT_TESTS)
 
-UNIT_TESTS := 'test/{api,chart,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry,controller}/**/*.test.ts'
+UNIT_TESTS := 'test/{api,budget,chart,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry,controller}/**/*.test.ts'
 
 generate: tools ## Rewrite all generated files
 	@for script in crd types api-docs conditions-docs settings-docs chart manifest; do node scripts/generate-$$script.ts || exit 1; done
@@ -54,8 +54,8 @@ test: tools ## All test tiers; ends with "N passed, N failed, N skipped"
 parts: tools ## Tests against real PgBouncer and PostgreSQL processes
 	@mocha 'test/parts/**/*.test.ts' 'test/images/**/*.test.ts'
 
-scenarios: tools ## End-to-end scenarios on the cluster
-	@node test/main.ts scenarios
+scenarios: tools ## The budget under load and faults on the cluster; writes build/report.html (half an hour; ONLY=name)
+	@node test/budget/main.ts $(addprefix --only ,$(ONLY))
 
 image: tools ## Build the images into build/images (no Docker needed)
 	@node images/main.ts build
@@ -77,6 +77,9 @@ demo-down: tools ## Remove the demo and its cluster
 
 planted-bugs: tools ## Plant known bugs in a copy of the source; the tests must notice each (a few minutes)
 	@node test/planted-bugs/main.ts
+
+bench-budget: tools ## A scale-out and a rollout side by side with a budget divided by replicas; writes build/bench-budget.html
+	@node test/budget/side-by-side.ts
 
 bench: tools ## Measure the figures of the README; writes build/bench.json
 	@node bench/main.ts

@@ -20,7 +20,7 @@ const TIERS: readonly Tier[] = [
     name: 'unit',
     what: 'pure decisions, tables and properties',
     files:
-      'test/{api,chart,controller,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry}/**/*.test.ts',
+      'test/{api,budget,chart,controller,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry}/**/*.test.ts',
     jobs: 2,
   },
   {

@@ -1,9 +1,9 @@
 // The sampler's own thread: looks at pg_stat_activity many times a second, whatever keeps the load's thread busy.
-import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import pg from 'pg';
 import { nowMs, type Sample } from './recording.ts';
+import { hastenBackend, hastenThisThread } from './sampler-priority.ts';
 
 export type SamplerInput = Readonly<{ address: pg.ClientConfig; ignoreRoles: readonly string[]; everyMs: number }>;
 /** To the worker: backends of this address that began before that are those of a killed PgBouncer. */
@@ -47,6 +47,7 @@ async function connect(): Promise<pg.Client> {
   });
   client.on('error', () => undefined);
   await client.connect();
+  await hastenBackend(client);
   return client;
 }
 
@@ -56,13 +57,7 @@ function isRefusal(error: unknown): boolean {
   return code === 'ECONNREFUSED' || code === '57P03';
 }
 
-try {
-  // Of this thread alone (Linux): a look must not wait for the load that it looks at.
-  setPriority(-10);
-} catch {
-  // Only root may; then gaps are longer, which the figures tell.
-}
-
+hastenThisThread();
 let client: pg.Client | undefined;
 while (!stopping.signal.aborted) {
   try {

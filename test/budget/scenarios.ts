@@ -71,7 +71,7 @@ const rollout: Scenario = {
 
 const podKilled: Scenario = {
   name: 'pod-sigkill',
-  what: 'pod SIGKILL (deleted without grace)',
+  what: 'pod SIGKILL (and deleted without grace)',
   ...{ planned: false, budget: BUDGET, replicas: 3, endReplicas: 3 },
   steps: [{ kind: 'fault', what: 'pod SIGKILL', act: (world) => world.killPod(world.victim()) }],
   done: oneIsNew,

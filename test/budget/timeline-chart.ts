@@ -44,13 +44,14 @@ function optionOf(recording: Recording): echarts.EChartsOption {
   const highest = peaksOf(shown, window.beforeMs);
   const at = (ms: number): number => Number(((ms - window.operationMs) / 1000).toFixed(2));
   const range = { min: at(window.beforeMs), max: at(window.endMs) };
-  const lines = marks.map((mark) => ({
+  const lines = marks.map((mark, index) => ({
     xAxis: at(mark.atMs),
     lineStyle: {
       color: MARK_COLOURS[mark.kind],
       type: mark.kind === 'note' ? ('dotted' as const) : ('solid' as const),
     },
-    label: { formatter: mark.text, color: MARK_COLOURS[mark.kind], fontSize: 11 },
+    // Marks that follow each other closely must not write over each other.
+    label: { formatter: mark.text, color: MARK_COLOURS[mark.kind], fontSize: 11, distance: 3 + 12 * (index % 2) },
   }));
   const budgetLine: Point[] = highest.map(({ atMs }) => [at(atMs), budgetAt(budget, atMs)]);
   return {
@@ -59,7 +60,7 @@ function optionOf(recording: Recording): echarts.EChartsOption {
     textStyle: { fontFamily: 'system-ui, sans-serif' },
     legend: { icon: 'rect', top: 0, left: 60, itemWidth: 14, itemHeight: 9, textStyle: { fontSize: 11 } },
     grid: [
-      { left: 60, right: 30, top: 58, height: 230 },
+      { left: 60, right: 30, top: 78, height: 210 },
       { left: 60, right: 30, top: 318, height: 80 },
       { left: 60, right: 30, top: 428, height: 80 },
     ],
@@ -74,7 +75,7 @@ function optionOf(recording: Recording): echarts.EChartsOption {
         gridIndex,
         name,
         nameTextStyle: { fontSize: 11, align: 'left' as const },
-        nameGap: 6,
+        nameGap: gridIndex === 0 ? 28 : 6,
       },
       ...{ min: 0, splitNumber: gridIndex === 0 ? 5 : 2, axisLine: { show: true, onZero: false } },
     })),

@@ -1,7 +1,8 @@
 // What a scenario acts on: a fleet under load on a PostgreSQL of its own, as a scenario sees it.
+import { RESOURCES } from '../../src/kube/resources.ts';
 import { CONTAINER } from '../../src/model/names.ts';
 import { until } from '../cluster/processes.ts';
-import { kubectl } from '../support/kubectl.ts';
+import { cluster, kubectl } from '../support/kubectl.ts';
 import { killContainer } from '../support/kill.ts';
 import { applyPool, readPool, type LivePool, type PoolConfigBuilder } from '../support/pool.ts';
 import { POOL, type Stage } from '../support/stage.ts';
@@ -67,10 +68,13 @@ export class World {
     this.#lost(address);
   }
 
-  /** The pod is taken away without any grace: SIGKILL for all that runs in it. */
-  async killPod({ name, address }: PodView): Promise<void> {
-    await kubectl(['delete', 'pod', '-n', this.namespace, name, '--grace-period=0', '--force', '--wait=false']);
-    this.#lost(address);
+  /**
+   * SIGKILL for PgBouncer, and the pod taken away before its container can start again. Deletion without grace alone leaves the process
+   * running for some seconds, which nobody can see in the API.
+   */
+  async killPod(pod: PodView): Promise<void> {
+    await this.killPooler(pod);
+    await (await cluster()).delete(RESOURCES.Pod, this.namespace, pod.name, { gracePeriodSeconds: 0 });
   }
 
   #lost(address: string | undefined): void {
