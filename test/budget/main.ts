@@ -57,6 +57,10 @@ async function main(): Promise<number> {
       const recording = await runScenario(scenario, seed);
       keep(recording);
       progress(inOneLine(rowOf(recording)));
+    } catch (error) {
+      // A stage that could not be set: the others still have their say, and this one is missed at the end.
+      forget(scenario.name);
+      progress(`  ${scenario.name} could not be run: ${(error as Error).stack ?? String(error)}`);
     } finally {
       await scenario.restore?.();
     }
@@ -108,6 +112,8 @@ function finish(chosen: readonly Scenario[], measured: string): number {
   for (const { recording, judgement } of notPassed) {
     console.log(`${recording.name} ${judgement.verdict}: ${judgement.reasons.join('; ')}`);
   }
+  const missing = chosen.filter(({ name }) => rows.every(({ recording }) => recording.name !== name));
+  for (const { name } of missing) console.log(`${name}: not run`);
   console.log(`${rows.length - notPassed.length} of ${rows.length} passed; build/scenarios.json, build/report.html`);
   const passed = rows.filter(({ judgement }) => judgement.verdict === 'passed').map(({ recording }) => recording.name);
   return chosen.every(({ name }) => passed.includes(name)) ? 0 : 1;
@@ -121,6 +127,10 @@ function inOneLine({ figures, judgement, recording }: ReportRow): string {
 function keep(recording: Recording): void {
   mkdirSync(RECORDINGS, { recursive: true });
   writeFileSync(join(RECORDINGS, `${recording.name}.json`), JSON.stringify(recording));
+}
+
+function forget(name: string): void {
+  rmSync(join(RECORDINGS, `${name}.json`), { force: true });
 }
 
 function readRecording(name: string): readonly Recording[] {

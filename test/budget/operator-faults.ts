@@ -32,10 +32,11 @@ export async function twoOperators(): Promise<void> {
   await until('two operators and no third', areTwo, READY_LIMIT_MS, 100);
 }
 
-/** Without grace: the lease is not given back, the other one has to wait for its end. */
-export async function deleteLeader(): Promise<void> {
+/** Killed before it can give its lease back, and its pod taken away: the other one has to wait for the lease's end. */
+export async function loseLeader(): Promise<void> {
   const name = await leader();
-  await kubectl(['delete', 'pod', '-n', OPERATOR_NAMESPACE, name, '--grace-period=0', '--force', '--wait=false']);
+  await killContainer(OPERATOR_NAMESPACE, name, 'operator');
+  await (await cluster()).delete(RESOURCES.Pod, OPERATOR_NAMESPACE, name, { gracePeriodSeconds: 0 });
 }
 
 /** The same release with other values: a new pod comes, the former one goes. Does not wait for either. */

@@ -1,54 +1,57 @@
-// Samples of PostgreSQL's backends by client address, taken on a thread of their own.
+// Samples of PostgreSQL's backends by client address, taken by a process of their own.
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { join } from 'node:path';
 import type pg from 'pg';
 import { until } from '../cluster/processes.ts';
 import { nowMs, type Sample } from './recording.ts';
-import type { SamplerInput, SamplerOrder } from './sampler-worker.ts';
+import type { SamplerOrder } from './sampler-process.ts';
 
 const EVERY_MS = 35;
-const FIRST_LIMIT_MS = 10_000;
+const FIRST_LIMIT_MS = 20_000;
 
 /** Runs from `start` to `stop`; survives a server that goes away and comes back. */
 export class Sampler implements AsyncDisposable {
-  readonly #worker: Worker;
+  readonly #process: ChildProcess;
   readonly #samples: Sample[] = [];
-  #failure: Error | undefined;
+  #isStopping = false;
+  #hasEnded = false;
 
-  private constructor(input: SamplerInput) {
-    this.#worker = new Worker(new URL('./sampler-worker.ts', import.meta.url), { workerData: input });
-    this.#worker.on('message', (sample: Sample) => {
-      this.#samples.push(sample);
+  private constructor() {
+    this.#process = fork(join(import.meta.dirname, 'sampler-process.ts'));
+    this.#process.on('message', (sample) => {
+      this.#samples.push(sample as Sample);
     });
-    this.#worker.on('error', (error: Error) => {
-      this.#failure = error;
+    this.#process.on('exit', () => {
+      this.#hasEnded = true;
     });
   }
 
   /** Resolves with the first sample taken. `address` is PostgreSQL itself, as a role with pg_monitor; roles that are not the fleet's are left out. */
   static async start(address: pg.ClientConfig, ignoreRoles: readonly string[]): Promise<Sampler> {
-    const sampler = new Sampler({ address, ignoreRoles, everyMs: EVERY_MS });
-    const first = (): true | undefined => {
-      sampler.#throwIfFailed();
-      return sampler.#samples.length > 0 || undefined;
-    };
+    const sampler = new Sampler();
+    sampler.#order({ kind: 'start', address, ignoreRoles, everyMs: EVERY_MS });
+    const first = (): true | undefined => sampler.samples.length > 0 || undefined;
     await until('the first sample of backends', first, FIRST_LIMIT_MS);
     return sampler;
   }
 
+  /** @throws when the sampler has ended by itself. */
   get samples(): readonly Sample[] {
-    this.#throwIfFailed();
+    if (this.#hasEnded && !this.#isStopping) throw new Error('the sampler ended by itself');
     return this.#samples;
   }
 
   /** From now on the backends that this address has already are told apart: their PgBouncer was killed. */
   lost(address: string): void {
-    this.#worker.postMessage({ kind: 'lost', address, beforeMs: nowMs() } satisfies SamplerOrder);
+    this.#order({ kind: 'lost', address, beforeMs: nowMs() });
   }
 
   async stop(): Promise<void> {
-    const ended = once(this.#worker, 'exit');
-    this.#worker.postMessage({ kind: 'stop' } satisfies SamplerOrder);
+    if (this.#hasEnded) return;
+    this.#isStopping = true;
+    const ended = once(this.#process, 'exit');
+    this.#order({ kind: 'stop' });
     await ended;
   }
 
@@ -56,7 +59,7 @@ export class Sampler implements AsyncDisposable {
     return this.stop();
   }
 
-  #throwIfFailed(): void {
-    if (this.#failure !== undefined) throw new Error('the sampler ended by itself', { cause: this.#failure });
+  #order(order: SamplerOrder): void {
+    this.#process.send(order);
   }
 }

@@ -8,7 +8,7 @@ import { conditionOf } from '../support/pool.ts';
 import { applyIdleDeployment, scaleDeployment } from '../support/workload.ts';
 import { isAtRest, targetSize } from '../../bench/proved.ts';
 import {
-  deleteLeader,
+  loseLeader,
   freshOperator,
   killOperator,
   oneOperator,
@@ -146,7 +146,7 @@ export const SCENARIOS: readonly Scenario[] = [
     prepare: twoOperators,
     // The lease's end has to be waited for.
     convergeLimitMs: SCALE_OUT_LIMIT_MS + 8_000,
-    steps: [scaledTo(5), { kind: 'fault', what: 'leader gone', when: onceOneIsReady, act: deleteLeader }],
+    steps: [scaledTo(5), { kind: 'fault', what: 'leader killed and gone', when: onceOneIsReady, act: loseLeader }],
     restore: oneOperator,
   },
   {

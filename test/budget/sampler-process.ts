@@ -1,0 +1,95 @@
+// The sampler's own process: looks at pg_stat_activity many times a second, whatever keeps the load busy. A thread would be held up by each fork of the load's process.
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { nowMs, type Sample } from './recording.ts';
+import { hastenBackend, hastenThisThread } from './sampler-priority.ts';
+
+/** `lost`: backends of this address that began before that are those of a killed PgBouncer. */
+export type SamplerOrder =
+  | Readonly<{ kind: 'start'; address: pg.ClientConfig; ignoreRoles: readonly string[]; everyMs: number }>
+  | Readonly<{ kind: 'lost'; address: string; beforeMs: number }>
+  | Readonly<{ kind: 'stop' }>;
+
+const RECONNECT_MS = 50;
+const QUERY = {
+  name: 'backends',
+  rowMode: 'array' as const,
+  text: `SELECT coalesce(host(client_addr), 'local'), extract(epoch FROM backend_start)::float8 * 1000
+    FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND coalesce(usename, '') <> ALL ($1::text[])`,
+};
+
+const stopping = new AbortController();
+const lost: { readonly address: string; readonly beforeMs: number }[] = [];
+
+process.on('message', (order: SamplerOrder) => {
+  switch (order.kind) {
+    case 'start':
+      void run(order.address, order.ignoreRoles, order.everyMs);
+      break;
+    case 'lost':
+      lost.push(order);
+      break;
+    case 'stop':
+      stopping.abort();
+      break;
+  }
+});
+// Whoever asked for samples is gone.
+process.on('disconnect', () => {
+  stopping.abort();
+});
+
+async function run(address: pg.ClientConfig, ignoreRoles: readonly string[], everyMs: number): Promise<void> {
+  const { signal } = stopping;
+  hastenThisThread();
+  let client: pg.Client | undefined;
+  while (!signal.aborted) {
+    try {
+      client ??= await connect(address);
+      tell(await look(client, ignoreRoles));
+      await sleep(everyMs);
+    } catch (error) {
+      client?.end().catch(() => undefined);
+      client = undefined;
+      if (isRefusal(error)) tell({ atMs: nowMs(), byAddress: {}, orphans: 0, isRefused: true });
+      await sleep(RECONNECT_MS);
+    }
+  }
+  await client?.end().catch(() => undefined);
+  if (process.connected) process.disconnect();
+}
+
+function tell(sample: Sample): void {
+  if (process.connected) process.send?.(sample);
+}
+
+async function look(client: pg.Client, ignoreRoles: readonly string[]): Promise<Sample> {
+  const { rows } = await client.query<[string, number]>({ ...QUERY, values: [ignoreRoles] });
+  const byAddress: Record<string, number> = {};
+  let orphans = 0;
+  for (const [from, startedMs] of rows) {
+    byAddress[from] = (byAddress[from] ?? 0) + 1;
+    if (lost.some((one) => one.address === from && startedMs < one.beforeMs)) orphans += 1;
+  }
+  return { atMs: nowMs(), byAddress, orphans };
+}
+
+async function connect(address: pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client({
+    ...address,
+    application_name: 'backend sampler',
+    connectionTimeoutMillis: 2_000,
+    query_timeout: 5_000,
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  await hastenBackend(client);
+  return client;
+}
+
+/** Refused by a server that is down (nobody listens) or on its way down or up: then there are no backends to count. */
+function isRefusal(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code === 'ECONNREFUSED' || code === '57P03';
+}
