@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { nowMs, type Sample } from './recording.ts';
-import { hastenBackend, hastenThisThread } from './sampler-priority.ts';
+import { hastenBackend, hastenThisProcess } from './sampler-priority.ts';
 
 /** `lost`: backends of this address that began before that are those of a killed PgBouncer. */
 export type SamplerOrder =
@@ -42,7 +42,7 @@ process.on('disconnect', () => {
 
 async function run(address: pg.ClientConfig, ignoreRoles: readonly string[], everyMs: number): Promise<void> {
   const { signal } = stopping;
-  hastenThisThread();
+  await hastenThisProcess();
   let client: pg.Client | undefined;
   while (!signal.aborted) {
     try {

@@ -27,6 +27,8 @@ const LOW_BUDGET = 40;
 const SCALE_OUT_LIMIT_MS = 10_000;
 const API_AWAY_MS = 30_000;
 const POSTGRES_AWAY_MS = 3_000;
+/** Enough samples of a state that is only passed through. */
+const STAY_MS = 5_000;
 const WEB = 'web';
 
 const always = (): boolean => true;
@@ -232,6 +234,7 @@ async function lowerBudget(world: World): Promise<void> {
   await holdsBudget(world);
   world.recorder.budgetIs(LOW_BUDGET);
   world.recorder.mark('note', 'BudgetSatisfied');
+  await sleep(STAY_MS);
 }
 
 async function raiseBudget(world: World): Promise<void> {
@@ -255,6 +258,8 @@ async function scaleWorkload(world: World, replicas: number, arrived: (size: num
     return arrived(targetSize(live)) && isAtRest(live, 2) ? true : undefined;
   };
   await until(`sizes for ${replicas} replicas`, isSized, 60_000);
+  world.recorder.mark('note', 'sized');
+  await sleep(STAY_MS);
 }
 
 async function apiServerAway(world: World): Promise<void> {
