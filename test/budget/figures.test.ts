@@ -44,7 +44,7 @@ describe('the figures of a run', () => {
       );
     const explained = figuresOf(exampleRecording({ samples: samples(2) }));
     assert.deepEqual([explained.samplesAbove, explained.samplesAboveUnexplained], [20, 0]);
-    assert.deepEqual([explained.orphans, explained.orphansMs], [2, 950]);
+    assert.deepEqual([explained.orphans, explained.orphansMs, explained.mostWithOrphans], [2, 950, 12]);
     assert.equal(figuresOf(exampleRecording({ samples: samples(1) })).samplesAboveUnexplained, 20);
   });
 

@@ -35,6 +35,8 @@ export type Figures = Readonly<{
   /** Most backends of killed PgBouncers that PostgreSQL still kept, and for how long it did. */
   orphans: number;
   orphansMs: number;
+  /** Most backends in all while there were such. */
+  mostWithOrphans: number;
 }>;
 
 export function figuresOf(recording: Recording): Figures {
@@ -70,6 +72,7 @@ export function figuresOf(recording: Recording): Figures {
     samplesAbove: samples.filter((sample) => totalOf(sample) > inForce(sample)).length,
     samplesAboveUnexplained: samples.filter((sample) => totalOf(sample) - sample.orphans > inForce(sample)).length,
     orphans: Math.max(0, ...samples.map(({ orphans }) => orphans)),
+    mostWithOrphans: Math.max(0, ...orphaned.map(totalOf)),
     orphansMs: Math.round((orphaned.at(-1)?.atMs ?? 0) - (orphaned[0]?.atMs ?? 0)),
   };
 }

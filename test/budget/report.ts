@@ -111,11 +111,21 @@ function section({ recording, figures, judgement }: ReportRow): string {
   return `<section id="${escape(name)}">
 <h2>${escape(what)} <span class="verdict ${judgement.verdict.replaceAll(' ', '-')}">${escape(judgement.verdict + reasons)}</span></h2>
 <p>At most ${figures.maxBackends} backends of ${figures.budget}; ${figures.transactions} transactions, ${figures.failed} failed, ${figures.lost} lost, ${figures.double} double.</p>
+${orphansOf(figures)}
 ${timelineChart(recording)}
 ${error === undefined ? '' : `<pre>${escape(error)}</pre>`}
 ${list.length === 0 ? '' : `<details><summary>errors that clients met</summary><ul>${list.join('')}</ul></details>`}
 ${actions.length === 0 ? '' : `<details><summary>what the operator did</summary><pre>${actions.join('\n')}</pre></details>`}
 </section>`;
+}
+
+/** What became of the budget while PostgreSQL kept what a killed PgBouncer had. */
+function orphansOf({ orphans, orphansMs, mostWithOrphans, budget, samplesAbove }: Figures): string {
+  if (orphans === 0) return '';
+  const kept = `PostgreSQL kept ${orphans} backends of the killed PgBouncer, the last of them for ${seconds(orphansMs)} s.`;
+  const held = `With them at most ${mostWithOrphans} of ${budget} were open: their room was given to nobody before they had ended.`;
+  const above = `With them up to ${mostWithOrphans} of ${budget} were open, above the budget in ${samplesAbove} samples.`;
+  return `<p>${kept} ${samplesAbove === 0 ? held : above}</p>`;
 }
 
 const STYLE = `

@@ -1,12 +1,7 @@
 // The table of scenarios: what the budget has to survive.
-import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../cluster/processes.ts';
-import { startComponent, stopComponent } from '../cluster/control.ts';
-import { clusterName, layoutOf } from '../cluster/layout.ts';
-import { kubectl, tryKubectl } from '../support/kubectl.ts';
 import { conditionOf } from '../support/pool.ts';
-import { applyIdleDeployment, scaleDeployment } from '../support/workload.ts';
-import { isAtRest, targetSize } from '../../bench/proved.ts';
+import { applyIdleDeployment } from '../support/workload.ts';
+import { targetSize } from '../../bench/proved.ts';
 import {
   loseLeader,
   freshOperator,
@@ -15,21 +10,16 @@ import {
   twoOperators,
   upgradeOperator,
 } from './operator-faults.ts';
+import { evict, HIGH_BUDGET, LOW_BUDGET, lowerBudget, raiseBudget, scaleWorkload, WEB } from './operations.ts';
 import type { Scenario, Step } from './scenario.ts';
+import { API_AWAY_MS, apiServerAway, postgresAway } from './server-faults.ts';
 import type { World } from './world.ts';
 
 /** So that floors of 1 are set aside, and two or three saturated pods use nine tenths of it. */
 const BUDGET = 40;
 const BUDGET_OF_TWO = 32;
-const HIGH_BUDGET = 80;
-const LOW_BUDGET = 40;
 /** Promised after the new pods are Ready. */
 const SCALE_OUT_LIMIT_MS = 10_000;
-const API_AWAY_MS = 30_000;
-const POSTGRES_AWAY_MS = 3_000;
-/** Enough samples of a state that is only passed through. */
-const STAY_MS = 5_000;
-const WEB = 'web';
 
 const always = (): boolean => true;
 
@@ -217,63 +207,4 @@ function noneOfTheFormer({ pods, former }: World): boolean {
 
 function oneIsNew({ pods, former }: World): boolean {
   return pods.filter(({ uid }) => !former.has(uid)).length === 1;
-}
-
-async function evict(world: World): Promise<void> {
-  const { namespace } = world;
-  const { name } = world.victim();
-  const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace } };
-  const path = `/api/v1/namespaces/${namespace}/pods/${name}/eviction`;
-  const { code, stderr } = await tryKubectl(['create', '--raw', path, '-f', '-'], JSON.stringify(body));
-  if (code !== 0) throw new Error(`while evicting ${name}: ${stderr}`);
-}
-
-/** The former budget holds until the operator says that the new one does. */
-async function lowerBudget(world: World): Promise<void> {
-  await world.apply((pool) => pool.withBudget(LOW_BUDGET));
-  await holdsBudget(world);
-  world.recorder.budgetIs(LOW_BUDGET);
-  world.recorder.mark('note', 'BudgetSatisfied');
-  await sleep(STAY_MS);
-}
-
-async function raiseBudget(world: World): Promise<void> {
-  world.recorder.budgetIs(HIGH_BUDGET);
-  await world.apply((pool) => pool.withBudget(HIGH_BUDGET));
-}
-
-async function holdsBudget(world: World): Promise<void> {
-  const holds = async (): Promise<true | undefined> => {
-    const live = await world.live();
-    const said = conditionOf(live, 'BudgetSatisfied');
-    return said?.status === 'True' && isAtRest(live, 2) && targetSize(live) <= LOW_BUDGET ? true : undefined;
-  };
-  await until('the lower budget to hold', holds, 30_000);
-}
-
-async function scaleWorkload(world: World, replicas: number, arrived: (size: number) => boolean): Promise<void> {
-  await scaleDeployment(world.namespace, WEB, replicas);
-  const isSized = async (): Promise<true | undefined> => {
-    const live = await world.live();
-    return arrived(targetSize(live)) && isAtRest(live, 2) ? true : undefined;
-  };
-  await until(`sizes for ${replicas} replicas`, isSized, 60_000);
-  world.recorder.mark('note', 'sized');
-  await sleep(STAY_MS);
-}
-
-async function apiServerAway(world: World): Promise<void> {
-  const layout = layoutOf(clusterName());
-  await stopComponent(layout, 'kube-apiserver');
-  await sleep(API_AWAY_MS);
-  await startComponent(layout, 'kube-apiserver');
-  world.recorder.mark('note', 'API server up');
-  await until('the API server to answer', () => kubectl(['get', '--raw', '/readyz']), 60_000, 200);
-}
-
-async function postgresAway(world: World): Promise<void> {
-  await world.stage.postgres.stop('fast');
-  await sleep(POSTGRES_AWAY_MS);
-  await world.stage.postgres.start();
-  world.recorder.mark('note', 'PostgreSQL up');
 }
