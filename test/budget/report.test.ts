@@ -48,6 +48,13 @@ describe('the report', () => {
     assert.match(html, /2 × &#60;script&#62;alert\(1\)&#60;\/script&#62; &#38; &#34;more&#34;/);
   });
 
+  it('tells in one line what the operator did again and again', () => {
+    const operatorActions = [100, 200, 300].map((at) => ({ atMs: START_MS + 5_000 + at * 10, text: 'load live.ini' }));
+    const html = page(exampleRecording({ operatorActions }));
+    assert.match(html, /1\.0 s {2}load live\.ini \(3 times, until 3\.0 s\)/);
+    assert.equal(html.match(/load live\.ini/g)?.length, 1);
+  });
+
   it('is the same for the same recordings', () => {
     const withoutCounters = (html: string): string => html.replaceAll(/zr\d*-[a-z]+-?\d+/g, 'zr');
     assert.equal(withoutCounters(page(exampleRecording())), withoutCounters(page(exampleRecording())));

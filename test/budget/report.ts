@@ -105,9 +105,7 @@ function section({ recording, figures, judgement }: ReportRow): string {
   const { name, what, errors, operatorActions, window, error } = recording;
   const reasons = judgement.reasons.length === 0 ? '' : `: ${judgement.reasons.join('; ')}`;
   const list = Object.entries(errors).map(([text, count]) => `<li>${count} × ${escape(text)}</li>`);
-  const actions = operatorActions.map(
-    ({ atMs, text }) => `${seconds(atMs - window.operationMs).padStart(6)} s  ${escape(text)}`,
-  );
+  const actions = actionLines(operatorActions, window.operationMs);
   return `<section id="${escape(name)}">
 <h2>${escape(what)} <span class="verdict ${judgement.verdict.replaceAll(' ', '-')}">${escape(judgement.verdict + reasons)}</span></h2>
 <p>At most ${figures.maxBackends} backends of ${figures.budget}; ${figures.transactions} transactions, ${figures.failed} failed, ${figures.lost} lost, ${figures.double} double.</p>
@@ -117,6 +115,16 @@ ${error === undefined ? '' : `<pre>${escape(error)}</pre>`}
 ${list.length === 0 ? '' : `<details><summary>errors that clients met</summary><ul>${list.join('')}</ul></details>`}
 ${actions.length === 0 ? '' : `<details><summary>what the operator did</summary><pre>${actions.join('\n')}</pre></details>`}
 </section>`;
+}
+
+/** In the order of their first time; what was done again and again until it worked is one line. */
+function actionLines(actions: Recording['operatorActions'], operationMs: number): readonly string[] {
+  const times = new Map<string, number[]>();
+  for (const { atMs, text } of actions) times.set(text, [...(times.get(text) ?? []), atMs - operationMs]);
+  return [...times].map(([text, all]) => {
+    const again = all.length > 1 ? ` (${all.length} times, until ${seconds(all.at(-1) ?? 0)} s)` : '';
+    return `${seconds(all[0] ?? 0).padStart(6)} s  ${escape(text)}${again}`;
+  });
 }
 
 /** What became of the budget while PostgreSQL kept what a killed PgBouncer had. */

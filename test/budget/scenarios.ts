@@ -176,6 +176,8 @@ export const SCENARIOS: readonly Scenario[] = [
     ...scaleOut,
     name: 'api-server-down',
     what: 'API server down for 30 s during a scale-out 2 → 5',
+    // When it is back before its kubelet, Kubernetes may take every pod of the node for NotReady, and all of them leave the Service.
+    planned: false,
     // Its components have to find it again first.
     convergeLimitMs: API_AWAY_MS + SCALE_OUT_LIMIT_MS,
     steps: [scaledTo(5), { kind: 'fault', what: 'API server down', when: onceOneIsReady, act: apiServerAway }],
