@@ -15,7 +15,7 @@ const POD_COLOURS = [
   '#edc948',
   '#b07aa1',
   '#9c755f',
-  '#86bcb6',
+  '#8c6bb1',
   '#8cd17d',
   '#d4a6c8',
   '#f1ce63',
