@@ -42,8 +42,8 @@ export function postgresJsClient({ maxLifetimeMs, user, ...address }: ClientOpti
 }
 
 /**
- * The library sends ROLLBACK after whatever its callback throws, and on a closed connection that ends the process (porsager/postgres
- * 1154, 1208). So the callback does not end then: `begin` rejects by itself when the connection is closed.
+ * The library sends ROLLBACK after whatever its callback throws, and on a closed connection that ends the process (a fault
+ * of its version 3.4.9). So the callback does not end then: `begin` rejects by itself when the connection is closed.
  */
 async function rollbackIsPossible(error: unknown): Promise<void> {
   if (error instanceof postgres.PostgresError && error.severity === 'ERROR') return;
