@@ -4,7 +4,7 @@ import type { Finding } from '../model/finding.ts';
 import type { Observation } from '../model/observation.ts';
 import { renderPodTemplate, type PodTemplate } from '../render/pod-template.ts';
 import type { FleetSizes } from '../sizing/size-fleet.ts';
-import type { NamedModel } from './canary.ts';
+import { standingRefusal, type NamedModel } from './canary.ts';
 import type { Desired, SizingBasis, Wish } from './desired.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import type { ProvedRecord } from './proved-record.ts';
@@ -44,7 +44,12 @@ export function chooseBasis(
   // What is proved already is taken from the record, which stays the same object from look to look.
   const same = desired !== undefined && desired.modelHash === record?.modelHash;
   const declared =
-    desired === undefined ? undefined : choose(wish, same ? { ...desired, model: record.model } : desired);
+    desired === undefined
+      ? undefined
+      : choose(wish, {
+          ...(same ? { ...desired, model: record.model } : desired),
+          basis: basisInUse(observation, desired, record),
+        });
   if (typeof declared === 'object') return declared;
   const standing =
     declared === undefined
@@ -55,6 +60,12 @@ export function chooseBasis(
     if (typeof chosen === 'object') return chosen;
   }
   return { wish: standing };
+}
+
+/** While a configuration stands refused the pods run the one before it, so its databases are what there is to be sized. */
+function basisInUse(observation: Observation, desired: Desired, record: ProvedRecord | undefined): SizingBasis {
+  if (record === undefined || standingRefusal(observation, desired) === undefined) return desired.basis;
+  return { ...desired.basis, databases: record.basis.databases };
 }
 
 /** What was proved last may be of a time of more connections: a lower budget holds for it too where its pods can live within it. */

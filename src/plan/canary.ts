@@ -58,8 +58,11 @@ export function chooseModels(
     const refusal = verdict(observation, canary, target, record);
     return refusal === undefined ? onlyFor(canary, target, record) : everyone(record, refusal);
   }
-  const chosen = staying.find((state) => state.provedModel !== undefined) ?? staying[0];
-  return chosen === undefined ? everyone(target) : onlyFor(chosen, target, record);
+  if (staying.length === 0) return everyone(target);
+  // A pod that was never told anything has no live.ini yet, and a RELOAD that comes before it would look like a refusal of its contents.
+  const chosen =
+    staying.find((state) => state.provedModel !== undefined) ?? staying.find((state) => state.pod.grant !== undefined);
+  return chosen === undefined ? everyone(record) : onlyFor(chosen, target, record);
 }
 
 function onlyFor(canary: PodState, target: NamedModel, record: ProvedRecord): Choice {
@@ -71,7 +74,8 @@ function onlyFor(canary: PodState, target: NamedModel, record: ProvedRecord): Ch
   };
 }
 
-function standingRefusal(observation: Observation, target: NamedModel): Refusal | undefined {
+/** What status says of this very configuration, unless it may be tried again. */
+export function standingRefusal(observation: Observation, target: Pick<NamedModel, 'modelHash'>): Refusal | undefined {
   const refused = observation.pool.status?.refused;
   if (refused?.configHash !== target.modelHash) return undefined;
   const refusal = {

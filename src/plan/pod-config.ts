@@ -15,7 +15,14 @@ import { loadedIni, type PodState } from './pod-state.ts';
 const POKE_AFTER_MS = 1_500;
 const LONGEST_POKE_GAP_MS = 30_000;
 /** A RELOAD that was refused is tried again no sooner than this. */
-export const RELOAD_RETRY_MS = 5_000;
+const RELOAD_RETRY_MS = 5_000;
+/** While the file may not have arrived yet, a pod's first one, RELOAD is refused for that. */
+const FIRST_RETRY_MS = 300;
+
+export function reloadAgainAtMs(refusedAtMs: number, toldAtMs: number): number {
+  return refusedAtMs + (refusedAtMs - toldAtMs < RELOAD_RETRY_MS ? FIRST_RETRY_MS : RELOAD_RETRY_MS);
+}
+
 /** A new file in the Secret needs this long before an annotation may name it. */
 export const SECRET_LEAD_MS = 300;
 
@@ -137,7 +144,7 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
   if (pod.grant === undefined || reading?.ok !== true) return [];
   const { grant } = pod;
   // The same file would meet the same words; what else may have been the cause has time to pass.
-  if (unproved?.kind === 'refused' && nowMs - unproved.atMs < RELOAD_RETRY_MS) return [];
+  if (unproved?.kind === 'refused' && nowMs < reloadAgainAtMs(unproved.atMs, grant.atMs)) return [];
   const actions: Action[] = [];
   const behind =
     unproved?.kind === 'notLoaded' ||

@@ -6,7 +6,7 @@ import type { Chosen } from './basis.ts';
 import { storedFiles } from './children.ts';
 import { drainEndsAtMs, type DrainTimes } from './drain.ts';
 import { CHANGE_INTERVAL_MS, type GrantStep } from './grants.ts';
-import { RELOAD_RETRY_MS, SECRET_LEAD_MS } from './pod-config.ts';
+import { reloadAgainAtMs, SECRET_LEAD_MS } from './pod-config.ts';
 
 /** How long until something that is under way is worth another look; undefined at rest. */
 export function waitsMs(
@@ -33,7 +33,8 @@ export function waitsMs(
     }
     if (unproved === undefined) continue;
     if (unproved.kind === 'unreachable' || unproved.kind === 'noGrant') waits.push(pod.container.running ? 150 : 1_000);
-    else if (unproved.kind === 'refused') waits.push(Math.max(80, unproved.atMs + RELOAD_RETRY_MS - observation.nowMs));
+    else if (unproved.kind === 'refused')
+      waits.push(Math.max(80, reloadAgainAtMs(unproved.atMs, pod.grant?.atMs ?? 0) - observation.nowMs));
     else waits.push(unproved.kind === 'server' ? 1_000 : arrivalLookMs(observation.nowMs - (pod.grant?.atMs ?? 0)));
   }
   if (states.length !== basis.replicas) waits.push(1_000);
