@@ -99,6 +99,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
       choice,
       next: grants.next,
       mayLoad: grants.mayLoad,
+      bootFloors: record?.floors ?? {},
       bootHash: storedBootHash(observation),
       storedFiles: stored.names,
       filesWrittenAtMs: stored.writtenAtMs,

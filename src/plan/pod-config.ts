@@ -32,6 +32,8 @@ export type PodConfigInput = {
   readonly choice: Choice;
   readonly next: ReadonlyMap<string, NextSizes>;
   readonly mayLoad: ReadonlySet<string>;
+  /** Sizes that pods have from boot.ini. */
+  readonly bootFloors: Sizes;
   /** Hash of boot.ini as the ConfigMap has it: a pod whose nonce lacks it has not been poked since it changed. */
   readonly bootHash: string;
   /** Files of the mounted Secret, as stored → when they were written (ms). */
@@ -74,10 +76,14 @@ function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; te
   const next = input.next.get(pod.uid);
   if (next === undefined) return undefined;
   const { standing } = input.choice;
-  const told = standing !== undefined && pod.grant?.model === standing.modelHash;
+  const wanted = input.choice.modelFor(state);
+  // What is declared no more has the size that it has: of the last grant, or of boot.ini.
+  const goesOn = [wanted.modelHash, pod.grant?.model].includes(standing?.modelHash) || pod.grant === undefined;
   const fitting =
-    sizedModel(input.choice.modelFor(state), next.sizes) ??
-    (told ? sizedModel(standing, { ...pod.grant.sizes, ...next.sizes }) : undefined);
+    sizedModel(wanted, next.sizes) ??
+    (standing !== undefined && goesOn
+      ? sizedModel(standing, { ...input.bootFloors, ...pod.grant?.sizes, ...next.sizes })
+      : undefined);
   if (fitting === undefined) return undefined;
   const { model, modelHash, sizes } = fitting;
   const files = [model.userlistFile, ...(model.serverTls.caFile === undefined ? [] : [model.serverTls.caFile])];

@@ -20,6 +20,8 @@ Random histories of one fleet under faults, in virtual time; the promises are ch
   --keep JSON            only these rounds and faults of it, as a failing run prints them`;
 
 const EVERY_MS = 5_000;
+/** A failing history is cut down for so long at most. */
+const CUTTING_MS = 60_000;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -117,7 +119,10 @@ async function tellFailure(seed: number): Promise<number> {
   const { violation } = await live(history);
   console.log(`\nhistory ${seed} fails: ${violation ?? 'not here, though it did in the worker'}`);
   console.log('cutting it down …');
-  const smallest = await minimise(history, async (candidate) => (await live(candidate)).violation !== undefined);
+  const stopMs = performance.now() + CUTTING_MS;
+  const fails = async (candidate: History): Promise<boolean> =>
+    performance.now() < stopMs && (await live(candidate)).violation !== undefined;
+  const smallest = await minimise(history, fails);
   const outcome = await live(smallest);
   tell(smallest, outcome.story);
   console.log(`\nviolated: ${outcome.violation ?? 'nothing'}`);
