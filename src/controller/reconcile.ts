@@ -1,6 +1,6 @@
 // One turn for one PoolConfig: observe → plan → apply → status. Everything else is wiring.
 import { API_VERSION, STATUS_FIELD_MANAGER } from '../model/names.ts';
-import { canonicalJson } from '../model/canonical.ts';
+import { sameJson } from '../model/canonical.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
 import type { KubeApi } from '../kube/client.ts';
@@ -89,7 +89,7 @@ export class Reconciler {
   }
 
   async #writeStatus(pool: LivePool, plan: Plan, signal: AbortSignal): Promise<void> {
-    if (canonicalJson(pool.status ?? {}) === canonicalJson(plan.status)) return;
+    if (sameJson(pool.status ?? {}, plan.status)) return;
     const { name, namespace, resourceVersion } = pool.metadata;
     // Status is the ledger's memory of pods that are gone: a leader that was halted must not write over what its successor noted.
     const metadata = { name, namespace, resourceVersion };

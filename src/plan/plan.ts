@@ -1,6 +1,7 @@
 // Planning: from one Observation to the actions, the status and the events. Every decision of the operator is made here or below.
 import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import { drainTimes, wantedReplicas } from '../api/poolconfig.ts';
+import { sameJson } from '../model/canonical.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action, Plan } from '../model/plan.ts';
@@ -154,8 +155,9 @@ function nextRecord(
     );
   const affordable = mayRaiseFloors(grants.asked, fleet.floors);
   if (allProved && affordable && choice.refusal === undefined) {
+    const proved = { ...next, proved: true };
     return {
-      record: { ...next, proved: true },
+      record: sameJson(proved, record) ? record : proved,
       why: 'every pod is proved to run this configuration: it becomes what new pods boot with',
     };
   }

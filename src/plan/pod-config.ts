@@ -4,7 +4,7 @@ import type { Grant } from '../model/grant.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import type { PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
-import { canonicalJson } from '../model/canonical.ts';
+import { canonicalJson, sameJson } from '../model/canonical.ts';
 import { renderIni } from '../render/ini.ts';
 import { ownLifetimeSeconds } from '../render/own-lifetime.ts';
 import type { Choice, NamedModel } from './canary.ts';
@@ -55,7 +55,7 @@ function configure(state: PodState, input: PodConfigInput): readonly Action[] | 
   if (wanted === undefined) return undefined;
   const { grant, text } = wanted;
   const annotations: Record<string, string> = {};
-  if (pod.grant === undefined || recordOf(pod.grant) !== recordOf(grant))
+  if (pod.grant === undefined || !sameJson(recordOf(pod.grant), recordOf(grant)))
     annotations[ANNOTATION.grant] = canonicalJson(grant);
   if (pod.live !== text) {
     if (pod.grant !== undefined && nowMs - pod.grant.atMs < CHANGE_INTERVAL_MS) return [];
@@ -207,8 +207,8 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
 }
 
 /** The grant without its time: a time alone is no reason to write. */
-function recordOf(grant: Grant): string {
-  return canonicalJson({ ...grant, atMs: 0 });
+function recordOf(grant: Grant): Grant {
+  return { ...grant, atMs: 0 };
 }
 
 function patch(pod: PodFacts, annotations: Record<string, string>, why: string): Action {

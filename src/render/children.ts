@@ -7,12 +7,21 @@ import type { SecretText } from '../model/secret-text.ts';
 import { commonLabels, type PodTemplate } from './pod-template.ts';
 
 /** The last proved configuration as it is kept in the ConfigMap: what new pods boot with and what a refused change goes back to. */
-export type BootFile = { readonly iniText: string; readonly record: unknown };
+export type BootFile = { readonly iniText: string; readonly record: object };
+
+/** The text of a record, made once for each. */
+const RECORD_TEXTS = new WeakMap<object, string>();
+
+function recordText(record: object): string {
+  const text = RECORD_TEXTS.get(record) ?? canonicalJson(record);
+  RECORD_TEXTS.set(record, text);
+  return text;
+}
 
 export function renderBootConfigMap(pool: PoolConfig, boot: BootFile): KubeObject {
   return {
     ...head(pool, 'v1', 'ConfigMap', childNames(pool.metadata.name).configMap),
-    data: { 'boot.ini': boot.iniText, 'proved.json': canonicalJson(boot.record) },
+    data: { 'boot.ini': boot.iniText, 'proved.json': recordText(boot.record) },
   };
 }
 

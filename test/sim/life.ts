@@ -68,7 +68,7 @@ class Life {
   #secrets = 0;
   #turns = 0;
   #lastWriteMs = 0;
-  #lastWrite = '';
+  #lastWrite: Pick<ObjectEvent, 'former' | 'object'> | undefined;
   #violation: Violation | undefined;
   /** Epoch → generation that its leader's last unblocked plan was made for. */
   readonly #seenBy = new Map<number, number>();
@@ -212,13 +212,19 @@ class Life {
     await this.#until(atRest, REST_LIMIT_MS, () => `not at rest after ${REST_LIMIT_MS / 1000} s: ${this.#unrest()}`);
     const sinceMs = this.#lastWriteMs;
     await this.#pass(WATCH_REST_MS);
-    if (this.#lastWriteMs !== sinceMs) throw new Violation(`something was written at rest: ${this.#lastWrite}`);
+    if (this.#lastWriteMs !== sinceMs) throw new Violation(`something was written at rest: ${this.#lastWritten()}`);
   }
 
   #unrest(): string {
     const left = this.#finalFaults();
     const ago = ((this.#clock.monotonicMs() - this.#lastWriteMs) / 1000).toFixed(1);
-    return `last write ${ago} s ago (${this.#lastWrite}); ${left.length === 0 ? 'nothing is left to do' : left.join('; ')}`;
+    return `last write ${ago} s ago (${this.#lastWritten()}); ${left.length === 0 ? 'nothing is left to do' : left.join('; ')}`;
+  }
+
+  #lastWritten(): string {
+    if (this.#lastWrite === undefined) return 'nothing';
+    const { former, object } = this.#lastWrite;
+    return `${object.kind} ${object.metadata.name}: ${changedFields(former, object)}`;
   }
 
   #faultsLeft(): number {
@@ -457,8 +463,8 @@ class Life {
     const epoch = /^operator-(\d+)$/.exec(writer)?.[1];
     if (epoch === undefined) return;
     // Whether clients wait long comes and goes with their load, and is told at most once in a while.
-    if (!onlySaturation(former, object)) this.#lastWriteMs = this.#clock.monotonicMs();
-    this.#lastWrite = `${object.kind} ${object.metadata.name}: ${changedFields(former, object)}`;
+    if (object.kind !== 'PoolConfig' || !onlySaturation(former, object)) this.#lastWriteMs = this.#clock.monotonicMs();
+    this.#lastWrite = { former, object };
     try {
       if (former !== undefined && former.metadata.labels?.[FOREIGN_LABEL] !== undefined)
         throw new Violation(`${object.kind} ${object.metadata.name} belongs to somebody else and was ${type}`);
