@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 NPM_INSTALL := npm install --prefix .tools --no-save --no-audit --no-fund --loglevel=error
 
 .PHONY: help tools check format lint typecheck unit generate test parts scenarios image \
-        cluster-up cluster-down cluster-status demo demo-down planted-bugs bench bench-budget clean
+        cluster-up cluster-down cluster-status demo demo-down sim planted-bugs bench bench-budget clean
 
 help: ## Print this help
 	@echo 'Poolsmith: PgBouncer fleets in front of any PostgreSQL, held inside a connection budget'; echo
@@ -28,8 +28,9 @@ node_modules/.installed: package-lock.json .tools/.node-$(NODE_VERSION)
 
 tools: node_modules/.installed ## Install Node, helm and the npm packages (into this folder)
 
-check: tools ## Format, lint, types, unit tests, generated files current (under a minute)
+check: tools ## Format, lint, types, unit tests, 300 simulated histories, generated files current
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint unit typecheck format
+	@node test/sim/main.ts --histories 300
 
 format: tools
 	@prettier --log-level warn --check .
@@ -43,7 +44,7 @@ typecheck: tools
 unit: tools ## Unit tests (pure, no cluster)
 	@mocha $(UNIT_TESTS)
 
-UNIT_TESTS := 'test/{api,budget,chart,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry,controller}/**/*.test.ts'
+UNIT_TESTS := 'test/{api,budget,chart,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sim,sizing,telemetry,controller}/**/*.test.ts'
 
 generate: tools ## Rewrite all generated files
 	@for script in crd types api-docs conditions-docs settings-docs chart manifest; do node scripts/generate-$$script.ts || exit 1; done
@@ -74,6 +75,9 @@ demo: tools ## The main job on a real Kubernetes, narrated (KEEP=1 leaves it run
 
 demo-down: tools ## Remove the demo and its cluster
 	@node demo/main.ts down
+
+sim: tools ## Simulated histories under faults, in virtual time (N=300 SEED=first)
+	@node test/sim/main.ts $(addprefix --histories ,$(N)) $(addprefix --seed ,$(SEED))
 
 planted-bugs: tools ## Plant known bugs in a copy of the source; the tests must notice each (a few minutes)
 	@node test/planted-bugs/main.ts

@@ -20,8 +20,13 @@ const TIERS: readonly Tier[] = [
     name: 'unit',
     what: 'pure decisions, tables and properties',
     files:
-      'test/{api,budget,chart,controller,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sizing,telemetry}/**/*.test.ts',
+      'test/{api,budget,chart,controller,demo,docs,kube,model,pgbouncer,plan,postgres,render,runtime,sim,sizing,telemetry}/**/*.test.ts',
     jobs: 2,
+  },
+  {
+    name: 'sim',
+    what: 'the whole controller in thousands of simulated histories with faults',
+    files: 'test/sim/*.tier.ts',
   },
   {
     name: 'parts',

@@ -499,7 +499,7 @@ class Life {
     });
   }
 
-  /** Pods that are on their way out though the operator did not ask for it, and processes that lost their pod. */
+  /** Pods that are on their way out though the operator did not ask for it, and what is left of those that are gone. */
   #uninvited(): number {
     const pods = this.#api.list('Pod');
     const leaving = pods.filter(
@@ -507,8 +507,16 @@ class Life {
         (metadata as { deletionTimestamp?: string }).deletionTimestamp !== undefined &&
         metadata.annotations?.[ANNOTATION.drain] === undefined,
     );
+    const owned = new Set(pods.map((pod) => (pod['status'] as { podIP?: string } | undefined)?.podIP));
     const uids = new Set(pods.map(({ metadata }) => metadata.uid));
-    return leaving.length + this.#kubelet.running().filter(({ uid }) => !uids.has(uid)).length;
+    const ghosts = this.#kubelet.running().filter(({ uid }) => !uids.has(uid));
+    const remains = new Set(
+      this.#plane
+        .serversInForce()
+        .map(({ address }) => address)
+        .filter((address) => !owned.has(address) && this.#plane.podAt(address) !== address),
+    );
+    return leaving.length + Math.max(ghosts.length, remains.size);
   }
 
   #realBackends(): number {
