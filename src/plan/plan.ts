@@ -23,6 +23,7 @@ import { planDrainEnds } from './drain.ts';
 import { tellEvents } from './events.ts';
 import { planGrants, type GrantStep } from './grants.ts';
 import { mayRaiseFloors } from './ledger.ts';
+import { newerEpoch } from './newer-epoch.ts';
 import { planPodConfigs } from './pod-config.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import { FAULT_REASON, faultMessage } from './policies/server-answers.ts';
@@ -49,15 +50,6 @@ export function planPool(observation: Observation): Plan {
   const chosen = chooseBasis(observation, wish, record, image);
   if (!('basis' in chosen)) return waitingPlan(observation, chosen.wish, image);
   return fleetPlan(observation, chosen, record, image);
-}
-
-/**
- * The epoch of a later leader that has written a pod already. Whoever sees it leads no more, though its own clock may not have told it yet
- * (a suspended machine's stands still): the resourceVersions that it reads from here on would be accepted, so it must not write at all.
- */
-export function newerEpoch({ pods, epoch }: Observation): number | undefined {
-  const newest = Math.max(0, ...pods.map((pod) => pod.grant?.epoch ?? 0));
-  return newest > epoch ? newest : undefined;
 }
 
 function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecord | undefined, image: string): Plan {
