@@ -35,7 +35,7 @@ export function chooseBasis(
   const choose = (from: Wish, target: NamedModel & { readonly basis: SizingBasis }): Chosen | string => {
     const template = templateFor(observation, from.desired, image);
     const rolling = observation.replicaSets.some((set) => set.template !== template.hash && set.replicas > 0);
-    const targets = sizePods(target.basis, states, rolling);
+    const targets = sizePods(target.basis, states, rolling, record?.floors);
     const { fleet } = targets;
     if (!fleet.feasible) return `spec.budget: ${fleet.message}. ${REASONS.BudgetTooSmall.remedy}`;
     return { wish: from, desired: from.desired, target, basis: target.basis, fleet, states, targets, template };

@@ -112,7 +112,12 @@ function growsOf(input: LedgerInput, free: number): readonly GrantChange[] {
       return may && target > cell.granted ? [{ cell, target, to: cell.granted, paid: ceilingOf(cell) }] : [];
     })
     .sort((a, b) => order(a.cell, b.cell));
-  let left = free;
+  // A database that a pod can't be told of yet must find room for its first connection when it can.
+  const toBegin = input.cells.filter(
+    (cell) =>
+      cell.granted === 0 && (targetOf(cell, input.targets) ?? 0) > 0 && !claims.some((claim) => claim.cell === cell),
+  );
+  let left = Math.max(0, free - toBegin.length);
   for (;;) {
     let next: (typeof claims)[number] | undefined;
     for (const claim of claims) {

@@ -31,6 +31,7 @@ import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
 import { planReplicaSets } from './replica-sets.ts';
 import { serverHash } from './server-hash.ts';
 import { summarize } from './summary.ts';
+import { largerSizes } from './targets.ts';
 import { nextLook, waitsMs } from './waits.ts';
 
 /** What has not arrived and gives no sign is looked at this often. */
@@ -56,7 +57,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
   const { states, basis, target, desired, fleet } = chosen;
   const drain = drainTimes(observation.pool);
   const choice = chooseModels(observation, states, target, record);
-  const floors = largerFloors(record?.floors ?? {}, fleet.floors);
+  const floors = largerSizes(record?.floors ?? {}, fleet.floors);
   const grants = planGrants({
     observation,
     states,
@@ -176,12 +177,6 @@ function roomForPods(
     roomForPods: isNew ? (inOrder ? basis.replicas : 0) : Math.floor(ledger.free / perPod),
     roomForSurge: targets.surgeKeptFree ? ledger.free >= perPod : inOrder,
   };
-}
-
-function largerFloors(a: Sizes, b: Sizes): Sizes {
-  return Object.fromEntries(
-    [...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [name, Math.max(a[name] ?? 0, b[name] ?? 0)]),
-  );
 }
 
 /** What the logins through the pods met, as findings that block nothing: the pods serve what they can. */

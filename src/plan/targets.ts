@@ -19,9 +19,15 @@ export function shareHolders(states: readonly PodState[], replicas: number): rea
 
 /**
  * `rolling`: a rollout adds one pod of its own beside those that the set-aside is for, so its floor is kept free too. Where the budget is too
- * tight for that, the rollout takes it from the set-aside.
+ * tight for that, the rollout takes it from the set-aside. `bootFloors`: what pods boot with for now; where that is more than the new floors, the
+ * set-aside is that much larger until boot.ini follows, and sizes that counted on it would leave no room for what has to be proved before.
  */
-export function sizePods(basis: SizingBasis, states: readonly PodState[], rolling: boolean): Targets {
+export function sizePods(
+  basis: SizingBasis,
+  states: readonly PodState[],
+  rolling: boolean,
+  bootFloors: Sizes = {},
+): Targets {
   const holders = shareHolders(states, basis.replicas);
   const size = (budget: number): FleetSizes =>
     sizeFleet({
@@ -35,9 +41,14 @@ export function sizePods(basis: SizingBasis, states: readonly PodState[], rollin
       demand: basis.demand,
     });
   const whole = size(basis.budget);
-  const reduced = rolling && whole.feasible ? size(basis.budget - sumOf(whole.floors)) : whole;
-  const surgeKeptFree = rolling && reduced.feasible;
-  const fleet = reduced.feasible ? reduced : whole;
+  const floors = whole.feasible ? whole.floors : {};
+  const held = basis.replicas * (sumOf(largerSizes(bootFloors, floors)) - sumOf(floors));
+  const surge = rolling ? sumOf(floors) : 0;
+  const fitting = [held + surge, held, 0]
+    .map((kept) => ({ kept, fleet: size(basis.budget - kept) }))
+    .find((candidate) => candidate.fleet.feasible);
+  const fleet = fitting?.fleet ?? whole;
+  const surgeKeptFree = rolling && fitting?.kept === held + surge;
   const perPod = new Map<string, Sizes>();
   if (!fleet.feasible) return { fleet, perPod, surgeKeptFree };
   for (const state of states) {
@@ -48,6 +59,13 @@ export function sizePods(basis: SizingBasis, states: readonly PodState[], rollin
     );
   }
   return { fleet, perPod, surgeKeptFree };
+}
+
+/** Of each database the larger size. */
+export function largerSizes(a: Sizes, b: Sizes): Sizes {
+  return Object.fromEntries(
+    [...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [name, Math.max(a[name] ?? 0, b[name] ?? 0)]),
+  );
 }
 
 /** A draining pod gives up its share in step with its clients: a server more than clients can never be busy, and it never grows again. */

@@ -31,7 +31,7 @@ export const LEADER_BUGS: readonly PlantedBug[] = [
   {
     name: 'later-leader-overlooked',
     rule: 'whoever sees the epoch of a later leader on a pod writes nothing: what it reads now would let it write',
-    file: 'src/plan/plan.ts',
+    file: 'src/plan/newer-epoch.ts',
     find: 'return newest > epoch ? newest : undefined;',
     replace: 'return newest < epoch ? undefined : undefined;',
     caughtBy: [
