@@ -6,7 +6,8 @@ import type { Sizes } from '../model/pooler-model.ts';
 import type { PoolerView } from '../model/pooler-view.ts';
 import { sumOf } from '../sizing/sizes.ts';
 import { orphansOf } from './ledger-cell.ts';
-import { stepLedger, type Cell, type GonePod, type LedgerInput, type LedgerStep } from './ledger.ts';
+import { gonePods } from './gone-pods.ts';
+import { stepLedger, type Cell, type LedgerInput, type LedgerStep } from './ledger.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
 import { backendsFrom, seenBackends } from './backends.ts';
 import type { SizingBasis } from './desired.ts';
@@ -14,8 +15,6 @@ import { readProvedRecord } from './proved-record.ts';
 
 /** A second change within this time waits for the kubelet's relist, so one good change is quicker than two (measured). */
 export const CHANGE_INTERVAL_MS = 1_200;
-/** Without a monitor role nobody can see a lost pod's backends end; its share stays out of use for this long. */
-export const QUARANTINE_MS = 15_000;
 /** Where nobody counts backends, those of a dead container are taken to have ended after this; idle ones end within milliseconds. */
 const ORPHANS_END_MS = 5_000;
 
@@ -223,20 +222,4 @@ function backendsOf(observation: Observation, pod: PodFacts, database: string): 
     backends.filter((group) => group.database === entry.database),
     pod.ip,
   );
-}
-
-/** Pods that status still names but that exist no more: their backends may outlive them. */
-function gonePods(observation: Observation): readonly GonePod[] {
-  const present = new Set(observation.pods.map((pod) => pod.uid));
-  const presentIps = new Set(observation.pods.map((pod) => pod.ip));
-  const backends = seenBackends(observation);
-  return (observation.pool.status?.pods ?? [])
-    .filter((entry) => !present.has(entry.uid ?? ''))
-    .map((entry) => {
-      const pod = entry.uid ?? entry.name;
-      const size = (entry.sizes ?? []).reduce((sum, cell) => sum + cell.size, 0);
-      if (backends === undefined) return { pod, quarantine: size };
-      // An address that a new pod already has says nothing about the old one any more.
-      return { pod, seenByServer: presentIps.has(entry.ip) ? 0 : backendsFrom(backends, entry.ip) };
-    });
 }

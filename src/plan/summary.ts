@@ -1,10 +1,9 @@
 // The status a user reads: what was found, the sizes with their reasons, and every pod.
 import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
-import { isoTime, parseIso } from '../model/iso-time.ts';
+import { isoTime } from '../model/iso-time.ts';
 import { LABEL, PLACE } from '../model/names.ts';
 import type { Observation } from '../model/observation.ts';
-import { backendsFrom, seenBackends } from './backends.ts';
-import { QUARANTINE_MS } from './grants.ts';
+import { leftBehind, mayStillHold } from './gone-pods.ts';
 import { othersStatus } from './others.ts';
 import type { PodState } from './pod-state.ts';
 import { conditions, type SummaryInput } from './verdicts.ts';
@@ -139,8 +138,8 @@ function podEntries(observation: Observation, states: readonly PodState[]): NonN
   const uids = new Set(states.map((state) => state.pod.uid));
   const gone = [...former.values()]
     .filter((entry) => !uids.has(entry.uid ?? '') && (entry.sizes ?? []).length > 0)
-    .map((entry) => (entry.state === 'Gone' ? entry : { ...entry, state: 'Gone' as const, since: now }))
     .filter((entry) => mayStillHold(observation, entry))
+    .map((entry) => (entry.state === 'Gone' ? entry : { ...entry, state: 'Gone' as const, since: now }))
     .map((entry) => {
       const next = { ...entry, ...orphansOfPod(leftBehind(observation, entry)) };
       if (leftBehind(observation, entry) === undefined) Reflect.deleteProperty(next, 'orphans');
@@ -151,19 +150,4 @@ function podEntries(observation: Observation, states: readonly PodState[]): NonN
 
 function orphansOfPod(count: number | undefined): { orphans?: number } {
   return count === undefined || count === 0 ? {} : { orphans: count };
-}
-
-/** What PostgreSQL shows of a pod that is gone has outlived its pooler. */
-function leftBehind(observation: Observation, { ip }: { ip?: string }): number | undefined {
-  const backends = seenBackends(observation);
-  return backends === undefined ? undefined : backendsFrom(backends, ip);
-}
-
-/** A pod that no longer exists is forgotten when PostgreSQL shows no backend of it, or after the quarantine where nobody can look. */
-function mayStillHold(observation: Observation, entry: { ip?: string; since?: string }): boolean {
-  const backends = seenBackends(observation);
-  if (backends !== undefined) {
-    return !observation.pods.some((pod) => pod.ip === entry.ip) && backendsFrom(backends, entry.ip) > 0;
-  }
-  return observation.nowMs - parseIso(entry.since) < QUARANTINE_MS;
 }

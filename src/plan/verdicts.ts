@@ -8,7 +8,7 @@ import type { FleetSizes } from '../sizing/size-fleet.ts';
 import { backendsFrom, seenBackends } from './backends.ts';
 import type { Refusal } from './canary.ts';
 import type { Wish } from './desired.ts';
-import { QUARANTINE_MS } from './grants.ts';
+import { QUARANTINE_MS } from './gone-pods.ts';
 import { othersNow } from './others.ts';
 import type { PodState } from './pod-state.ts';
 import { podTrouble } from './policies/pod-trouble.ts';

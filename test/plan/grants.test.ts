@@ -5,7 +5,8 @@ import type { Observation, PodFacts, PoolerReading } from '../../src/model/obser
 import { planPool } from '../../src/plan/plan.ts';
 import { chooseBasis } from '../../src/plan/basis.ts';
 import { desire } from '../../src/plan/desired.ts';
-import { planGrants, QUARANTINE_MS, type GrantStep } from '../../src/plan/grants.ts';
+import { QUARANTINE_MS } from '../../src/plan/gone-pods.ts';
+import { planGrants, type GrantStep } from '../../src/plan/grants.ts';
 import { readProvedRecord } from '../../src/plan/proved-record.ts';
 import { workload } from '../support/observation.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
@@ -105,18 +106,48 @@ describe('the ledger of a fleet', () => {
     assert.equal(known(), undefined);
   });
 
-  it('keeps back as much of a lost pod as PostgreSQL still shows', () => {
-    const fleet = settled();
-    const lost = largestOf(fleet);
-    fleet.kill(lost.name);
-    const group = { clientAddress: lost.ip, user: 'orders_app', database: 'orders_production', count: 3 };
-    fleet.server = {
-      reachable: true,
-      limits: { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 },
-      seesOthers: true,
-      backends: [group],
+  describe('with a pod that is gone, and a server that counts backends', () => {
+    /** Connections that the ledger keeps back for it, while PostgreSQL shows so many of its backends. */
+    const afterLoss = (count: number, how: { terminating?: boolean; laterMs?: number }) => {
+      const fleet = settled();
+      const lost = largestOf(fleet);
+      const group = { clientAddress: lost.ip, user: 'orders_app', database: 'orders_production', count };
+      fleet.server = {
+        reachable: true,
+        limits: { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 },
+        seesOthers: true,
+        backends: count === 0 ? [] : [group],
+      };
+      if (how.terminating === true) {
+        const pods = (fleet.pool.status?.pods ?? []).map((pod) =>
+          pod.uid === lost.uid ? { ...pod, state: 'Terminating' as const } : pod,
+        );
+        fleet.pool = { ...fleet.pool, status: { ...fleet.pool.status, pods } };
+      }
+      fleet.kill(lost.name);
+      if (how.laterMs !== undefined) {
+        fleet.turn();
+        fleet.nowMs += how.laterMs;
+      }
+      const { gone } = ask(fleet.observe()).asked;
+      return gone.reduce((sum, { seenByServer = 0, quarantine = 0 }) => sum + Math.max(seenByServer, quarantine), 0);
     };
-    assert.equal(ask(fleet.observe()).ledger.committed, 3 + 4 + 1);
+
+    it('keeps back all that it was granted for as long as one of them is there: its process may live', () => {
+      assert.equal(afterLoss(3, {}), 5);
+      assert.equal(afterLoss(3, { terminating: true }), 5);
+      assert.equal(afterLoss(3, { laterMs: 10 * QUARANTINE_MS }), 5);
+    });
+
+    it('keeps it back for a while where none is there and nobody saw its process end', () => {
+      assert.equal(afterLoss(0, {}), 5);
+      assert.equal(afterLoss(0, { laterMs: QUARANTINE_MS / 2 }), 5);
+      assert.equal(afterLoss(0, { laterMs: QUARANTINE_MS }), 0);
+    });
+
+    it('gives it up at once where the kubelet has seen it end', () => {
+      assert.equal(afterLoss(0, { terminating: true }), 0);
+    });
   });
 
   it('keeps back what a pod holds of a database that is no longer declared', () => {

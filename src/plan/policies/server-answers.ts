@@ -3,7 +3,7 @@ import { monitorLogin, serverPort } from '../../api/poolconfig.ts';
 import type { Finding } from '../../model/finding.ts';
 import type { Observation } from '../../model/observation.ts';
 import type { ServerFault } from '../../model/server-view.ts';
-import { QUARANTINE_MS } from '../grants.ts';
+import { QUARANTINE_MS } from '../gone-pods.ts';
 import { readUsers } from './users-are-readable.ts';
 
 /** Fault → what it means and what to do. No text of the server's own ever goes into a condition. */

@@ -64,10 +64,18 @@ export const POD_BUGS: readonly PlantedBug[] = [
   {
     name: 'quarantine-dropped',
     rule: 'without a monitor role a lost pod’s share stays out of use for the stated quarantine',
-    file: SUMMARY,
+    file: 'src/plan/gone-pods.ts',
     find: 'return observation.nowMs - parseIso(entry.since) < QUARANTINE_MS;',
     replace: 'return observation.nowMs - parseIso(entry.since) < 0 * QUARANTINE_MS;',
     caughtBy: [{ tests: TESTS, named: 'keeps back what a lost pod was granted until its quarantine ends' }],
+  },
+  {
+    name: 'lost-pod-counted-by-what-it-holds-now',
+    rule: 'a pod’s share is freed only when it is gone and PostgreSQL shows no backend from it: its process may live and take all of it again',
+    file: 'src/plan/gone-pods.ts',
+    find: 'quarantine: Math.max(leftBehind(observation, entry) ?? 0, sizeOf(entry))',
+    replace: 'quarantine: leftBehind(observation, entry) ?? sizeOf(entry)',
+    caughtBy: [{ tests: TESTS, named: 'keeps back all that it was granted for as long as one of them is there' }],
   },
   {
     name: 'replacement-pods-not-set-aside',
