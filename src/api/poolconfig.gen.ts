@@ -716,6 +716,10 @@ export interface PodStatus {
    */
   readonly orphans?: number;
   /**
+   * Server connections that it may hold until a shrink is verified; absent when that is no more than its sizes.
+   */
+  readonly mayHold?: number;
+  /**
    * Server connections granted to it for each database.
    */
   readonly sizes?: readonly PodSize[];

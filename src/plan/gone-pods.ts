@@ -19,7 +19,7 @@ export function gonePods(observation: Observation): readonly GonePod[] {
     .map((entry) => {
       const pod = entry.uid ?? entry.name;
       return mayStillHold(observation, entry)
-        ? { pod, quarantine: Math.max(leftBehind(observation, entry) ?? 0, sizeOf(entry)) }
+        ? { pod, quarantine: Math.max(leftBehind(observation, entry) ?? 0, entry.mayHold ?? sizeOf(entry)) }
         : { pod, seenByServer: 0 };
     });
 }

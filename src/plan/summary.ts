@@ -1,11 +1,14 @@
 // The status a user reads: what was found, the sizes with their reasons, and every pod.
 import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import { isoTime } from '../model/iso-time.ts';
+import type { Grant } from '../model/grant.ts';
 import { LABEL, PLACE } from '../model/names.ts';
 import type { Observation } from '../model/observation.ts';
 import { leftBehind, mayStillHold } from './gone-pods.ts';
 import { othersStatus } from './others.ts';
+import { sumOf } from '../sizing/sizes.ts';
 import type { PodState } from './pod-state.ts';
+import { largerSizes } from './targets.ts';
 import { conditions, type SummaryInput } from './verdicts.ts';
 
 /** A new size takes well under a second; what takes longer than this is not as it should be. */
@@ -116,6 +119,12 @@ function isOnlyResized({ pod, reading, unproved }: PodState, { observation, targ
   );
 }
 
+/** Kept for the time when the pod is gone and its annotation with it. */
+function mayHold(grant: Grant | undefined): { readonly mayHold?: number } {
+  if (grant?.unsettled === undefined) return {};
+  return { mayHold: sumOf(largerSizes(grant.sizes, grant.unsettled)) };
+}
+
 function podEntries(observation: Observation, states: readonly PodState[]): NonNullable<PoolConfigStatus['pods']> {
   const former = new Map((observation.pool.status?.pods ?? []).map((entry) => [entry.uid, entry]));
   const now = isoTime(observation.nowMs);
@@ -130,6 +139,7 @@ function podEntries(observation: Observation, states: readonly PodState[]): NonN
       since: before?.state === state.phase && before.since !== undefined ? before.since : now,
       ...(state.provedModel === undefined ? {} : { configHash: state.provedModel }),
       ...orphansOfPod(observation.orphans?.get(pod.uid)),
+      ...mayHold(pod.grant),
       sizes: Object.entries(pod.grant?.sizes ?? {})
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([database, size]) => ({ database, size })),

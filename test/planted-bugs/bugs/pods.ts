@@ -73,7 +73,7 @@ export const POD_BUGS: readonly PlantedBug[] = [
     name: 'lost-pod-counted-by-what-it-holds-now',
     rule: 'a pod’s share is freed only when it is gone and PostgreSQL shows no backend from it: its process may live and take all of it again',
     file: 'src/plan/gone-pods.ts',
-    find: 'quarantine: Math.max(leftBehind(observation, entry) ?? 0, sizeOf(entry))',
+    find: 'quarantine: Math.max(leftBehind(observation, entry) ?? 0, entry.mayHold ?? sizeOf(entry))',
     replace: 'quarantine: leftBehind(observation, entry) ?? sizeOf(entry)',
     caughtBy: [{ tests: TESTS, named: 'keeps back all that it was granted for as long as one of them is there' }],
   },
