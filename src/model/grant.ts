@@ -6,6 +6,8 @@ export type Grant = {
   readonly sizes: Sizes;
   /** Former, larger sizes of cells whose shrink is not verified yet. */
   readonly unsettled?: Sizes;
+  /** When the file without a removed database was first seen in force, in wall-clock milliseconds; only while that is reckoned with. */
+  readonly removedAtMs?: number;
   /** Databases that the short lifetime of a drain reaches; the others have their own on their line. Absent: it reaches all. */
   readonly drainable?: readonly string[];
   /** Hash of the PoolerModel (everything but sizes) that live.ini was rendered from. */
@@ -27,12 +29,13 @@ export type DrainMark = {
 export function decodeGrant(text: string | undefined): Grant | undefined {
   const raw = parseObject(text);
   if (raw === undefined) return undefined;
-  const { sizes, unsettled, drainable, model, ini, epoch, atMs } = raw;
+  const { sizes, unsettled, removedAtMs, drainable, model, ini, epoch, atMs } = raw;
   if (!isSizes(sizes) || typeof model !== 'string' || typeof ini !== 'string') return undefined;
   if (typeof epoch !== 'number' || typeof atMs !== 'number') return undefined;
   return {
     sizes,
     ...(isSizes(unsettled) ? { unsettled } : {}),
+    ...(typeof removedAtMs === 'number' ? { removedAtMs } : {}),
     ...(isNames(drainable) ? { drainable } : {}),
     ...{ model, ini, epoch, atMs },
   };

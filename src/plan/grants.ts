@@ -23,6 +23,8 @@ export type NextSizes = {
   readonly sizes: Sizes;
   /** Former sizes that must still be reckoned with; undefined when every shrink is verified. */
   readonly unsettled: Sizes | undefined;
+  /** See `Grant`. */
+  readonly removedAtMs?: number;
 };
 
 export type GrantStep = {
@@ -68,9 +70,13 @@ export function planGrants(input: GrantInput): GrantStep {
   };
   const ledger = stepLedger(asked);
   const next = new Map<string, NextSizes>();
-  for (const { pod, phase } of states) {
+  for (const state of states) {
+    const { pod, phase } = state;
     if (phase !== 'Terminating')
-      next.set(pod.uid, nextSizes(pod, cells, ledger, leaving.get(pod.uid) ?? {}, input.mayGrow));
+      next.set(pod.uid, {
+        ...nextSizes(pod, cells, ledger, leaving.get(pod.uid) ?? {}, input.mayGrow),
+        ...removedAt(state, leaving.get(pod.uid) ?? {}, observation.nowMs),
+      });
   }
   const mayLoad = new Set(
     states
@@ -175,8 +181,8 @@ function leavingCells(
   const view = reading?.ok === true ? reading.view : undefined;
   const settled = reading?.ok === true && loadedIni(reading) === grant?.ini;
   // PgBouncer cuts the clients of a removed database; where nobody counts what goes on at PostgreSQL it is given time to end.
-  const counted =
-    seenBackends(observation) !== undefined || observation.nowMs - (grant?.atMs ?? -Infinity) >= ORPHANS_END_MS;
+  const { nowMs } = observation;
+  const counted = seenBackends(observation) !== undefined || nowMs - (grant?.removedAtMs ?? nowMs) >= ORPHANS_END_MS;
   const running = view?.databases.map(({ name }) => name) ?? Object.keys(bootFloors);
   const names = new Set([...Object.keys(grant?.sizes ?? {}), ...Object.keys(grant?.unsettled ?? {}), ...running]);
   const held: Record<string, number> = {};
@@ -189,6 +195,16 @@ function leavingCells(
     if (size > 0) held[name] = size;
   }
   return held;
+}
+
+/** Since when a removed database's clients are cut, as far as that could be seen. */
+function removedAt({ pod, reading }: PodState, leaving: Sizes, nowMs: number): { readonly removedAtMs?: number } {
+  if (Object.keys(leaving).length === 0 || pod.grant === undefined) return {};
+  if (pod.grant.removedAtMs !== undefined) return { removedAtMs: pod.grant.removedAtMs };
+  const { sizes, ini } = pod.grant;
+  const cut =
+    reading?.ok === true && loadedIni(reading) === ini && Object.keys(leaving).every((name) => !(name in sizes));
+  return cut ? { removedAtMs: nowMs } : {};
 }
 
 /** Backends of a pod in databases that are declared no more: transactions that were cut, and go on to their end. */

@@ -94,6 +94,7 @@ function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; te
   const grant: Grant = {
     sizes,
     ...(next.unsettled === undefined ? {} : { unsettled: next.unsettled }),
+    ...(next.removedAtMs === undefined ? {} : { removedAtMs: next.removedAtMs }),
     ...(drainable === undefined ? {} : { drainable }),
     model: modelHash,
     ini: ini.hash,
