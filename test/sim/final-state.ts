@@ -1,18 +1,17 @@
 // What a fleet must be once nothing happens any more: as declared, proved, and with nothing left over from what happened to it.
-import type { PoolConfig } from '../../src/api/poolconfig.gen.ts';
 import { decodeGrant } from '../../src/model/grant.ts';
 import { ANNOTATION, LABEL, PLACE } from '../../src/model/names.ts';
 import { SETTINGS } from '../../src/model/settings/table.ts';
-import type { SimApi, SimObject } from './kube/sim-api.ts';
-import { NAMESPACE, POOL } from './operations.ts';
+import { declaredReplicas, podsOf, poolOf } from './fleet.ts';
+import { isTerminating, type SimPod } from './kube/pods.ts';
+import { POOL } from './operations.ts';
 import type { DataPlane } from './pooler/data-plane.ts';
+import type { SimWorld } from './sim-world.ts';
 import { FOREIGN_LABEL } from './surroundings.ts';
 
-export type FinalWorld = { readonly api: SimApi; readonly plane: DataPlane; readonly budget: number };
-
 /** What is not as it should be in the end; empty when all is well. A specification that can't be had must be told, and the fleet stands. */
-export function finalFaults({ api, plane }: FinalWorld): readonly string[] {
-  const pool = api.find('PoolConfig', NAMESPACE, POOL) as unknown as PoolConfig;
+export function finalFaults({ api, plane }: Pick<SimWorld, 'api' | 'plane'>): readonly string[] {
+  const pool = poolOf(api);
   const ready = pool.status?.conditions?.find(({ type }) => type === 'Ready');
   const faults: string[] = [];
   if (pool.status?.observedGeneration !== pool.metadata.generation) faults.push('status is of an older generation');
@@ -20,8 +19,8 @@ export function finalFaults({ api, plane }: FinalWorld): readonly string[] {
   const infeasible = stalled && ready?.reason === 'BudgetTooSmall';
   if (ready?.status !== 'True' && !infeasible)
     faults.push(`Ready is ${ready?.status}: ${ready?.reason} ${ready?.message}`);
-  const pods = api.list('Pod').filter((pod) => pod.metadata.labels?.[LABEL.pool] === POOL);
-  const replicas = pool.spec.fleet?.replicas ?? 2;
+  const pods = podsOf(api);
+  const replicas = declaredReplicas(pool);
   if (!infeasible && pods.length !== replicas) faults.push(`${pods.length} pods, ${replicas} wanted`);
   const sets = api
     .list('ReplicaSet')
@@ -30,13 +29,12 @@ export function finalFaults({ api, plane }: FinalWorld): readonly string[] {
   return [...faults, ...pods.flatMap((pod) => podFaults(pod, plane))];
 }
 
-function podFaults(pod: SimObject, plane: DataPlane): readonly string[] {
+function podFaults(pod: SimPod, plane: DataPlane): readonly string[] {
   const { name, annotations = {}, labels = {} } = pod.metadata;
   const say = (what: string): string => `${name}: ${what}`;
-  if ((pod.metadata as { deletionTimestamp?: string }).deletionTimestamp !== undefined)
-    return [say('is still leaving')];
+  if (isTerminating(pod)) return [say('is still leaving')];
   const grant = decodeGrant(annotations[ANNOTATION.grant]);
-  const ip = (pod['status'] as { podIP?: string } | undefined)?.podIP;
+  const ip = pod.status?.podIP;
   const process = ip === undefined ? undefined : plane.processAt(ip);
   if (grant === undefined || process === undefined || process.exited)
     return [say('is not running, or was never granted anything')];

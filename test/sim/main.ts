@@ -15,6 +15,7 @@ const USAGE = `usage: node test/sim/main.ts [--histories N] [--seed S] [--jobs N
 Random histories of one fleet under faults, in virtual time; the promises are checked after every step.
   --histories N          how many (300)
   --seed S               of the first; the next ones follow it (a new one each day)
+  --keep-going           list every failing history instead of stopping at the first and cutting it down
   --require-coverage N   fail unless every fault struck during every operation at least so often
   --replay SEED          one history, told line by line
   --keep JSON            only these rounds and faults of it, as a failing run prints them`;
@@ -30,6 +31,7 @@ async function main(): Promise<number> {
       seed: { type: 'string' },
       jobs: { type: 'string', default: String(availableParallelism()) },
       'require-coverage': { type: 'string', default: '0' },
+      'keep-going': { type: 'boolean', default: false },
       replay: { type: 'string' },
       keep: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
@@ -42,7 +44,11 @@ async function main(): Promise<number> {
   if (values.replay !== undefined) return replay(Number(values.replay), values.keep);
   const count = positive('--histories', values.histories);
   const first = values.seed === undefined ? Math.floor(Date.now() / 86_400_000) * 100_000 : Number(values.seed);
-  return runAll(count, first, positive('--jobs', values.jobs), Number(values['require-coverage']));
+  return runAll(count, first, {
+    jobs: positive('--jobs', values.jobs),
+    required: Number(values['require-coverage']),
+    keepGoing: values['keep-going'],
+  });
 }
 
 function positive(option: string, text: string): number {
@@ -51,7 +57,9 @@ function positive(option: string, text: string): number {
   return number;
 }
 
-async function runAll(count: number, first: number, jobs: number, required: number): Promise<number> {
+type Running = { readonly jobs: number; readonly required: number; readonly keepGoing: boolean };
+
+async function runAll(count: number, first: number, { jobs, required, keepGoing }: Running): Promise<number> {
   const startedMs = performance.now();
   console.log(`${count} histories from seed ${first} on, ${jobs} at a time`);
   const totals = { done: 0, checks: 0, turns: 0, virtualMs: 0, peakShare: 0 };
@@ -59,7 +67,8 @@ async function runAll(count: number, first: number, jobs: number, required: numb
   const failing: number[] = [];
   let next = first;
   let toldMs = startedMs;
-  const take = (): number | undefined => (next < first + count && failing.length === 0 ? next++ : undefined);
+  const take = (): number | undefined =>
+    next < first + count && (keepGoing || failing.length === 0) ? next++ : undefined;
   await Promise.all(
     Array.from({ length: Math.min(jobs, count) }, () =>
       work(take, (report) => {
@@ -69,7 +78,10 @@ async function runAll(count: number, first: number, jobs: number, required: numb
         totals.virtualMs += report.virtualMs;
         totals.peakShare = Math.max(totals.peakShare, report.peakShare);
         addCoverage(coverage, report.coverage);
-        if (report.violation !== undefined) failing.push(report.seed);
+        if (report.violation !== undefined) {
+          failing.push(report.seed);
+          if (keepGoing) console.log(`history ${report.seed} fails: ${report.violation}`);
+        }
         if (performance.now() - toldMs > EVERY_MS) {
           toldMs = performance.now();
           const perSecond = totals.done / ((toldMs - startedMs) / 1000);
@@ -81,7 +93,11 @@ async function runAll(count: number, first: number, jobs: number, required: numb
   );
   const seconds = (performance.now() - startedMs) / 1000;
   const [seed] = failing.sort((a, b) => a - b);
-  if (seed !== undefined) return tellFailure(seed);
+  if (seed !== undefined && !keepGoing) return tellFailure(seed);
+  if (seed !== undefined) {
+    console.log(`${failing.length} of ${totals.done} histories fail: ${failing.join(', ')}`);
+    return 1;
+  }
   const hours = totals.virtualMs / 3_600_000;
   console.log(`\nhow often each fault struck during each operation:\n${coverageTable(coverage)}\n`);
   console.log(

@@ -1,6 +1,5 @@
-// What users, nodes and other people do to a fleet: each operation carried out on the simulated world.
-import type { PoolConfig, PoolConfigSpec } from '../../src/api/poolconfig.gen.ts';
-import type { Draw } from '../support/random.ts';
+// What a fleet is declared as: at first, and after each operation that edits it; and the budget that follows.
+import type { PoolConfigSpec } from '../../src/api/poolconfig.gen.ts';
 import type { Operation, Setup } from './history.ts';
 
 export const NAMESPACE = 'shop';
@@ -28,7 +27,7 @@ export function firstSpec(setup: Setup): PoolConfigSpec {
   };
 }
 
-export function databases(count: number): PoolConfigSpec['databases'] {
+function databases(count: number): PoolConfigSpec['databases'] {
   return DATABASE_NAMES.slice(0, count).map((name, index) => ({ name, weight: index + 1 }));
 }
 
@@ -82,10 +81,3 @@ export function budgetOf({ budget }: PoolConfigSpec, maxConnections: number, mon
   const declared = budget.connections ?? Math.floor((usable * (budget.percent ?? 0)) / 100);
   return (monitored ? Math.min(declared, usable) : declared) - reserve;
 }
-
-/** One of the pods that are there, for operations that strike one. */
-export function anyOf<T>(draw: Draw, list: readonly T[]): T | undefined {
-  return list.length === 0 ? undefined : draw.pick(list);
-}
-
-export type { PoolConfig };

@@ -58,7 +58,9 @@ export class SimOperator {
       debug: () => undefined,
       info: () => undefined,
       warn: () => undefined,
-      error: (message, fields) => this.#note(message, fields),
+      error: (message, fields) => {
+        this.#note(message, fields);
+      },
     };
     this.#queue = new WorkQueue({ clock, random });
     this.#world = new World({

@@ -13,11 +13,13 @@ type Hold = {
 };
 type Outage = { readonly fromMs: number; readonly untilMs: number; readonly operation: OperationKind; struck: boolean };
 
+/** A fault has really had an effect. `operation`: the one that it was armed with. */
+export type OnStrike = (fault: FaultKind, operation: OperationKind, what: string) => void;
+
 export type StrikesOptions = {
   readonly random: () => number;
   readonly nowMs: () => number;
-  /** A fault has really had an effect. */
-  readonly onStrike: (fault: FaultKind, operation: OperationKind, about: string) => void;
+  readonly onStrike: OnStrike;
   /** The operator dies now; another is to start after `awayMs`. */
   readonly onCrash: (operator: SimOperator, awayMs: number) => void;
 };
@@ -80,7 +82,7 @@ export class Strikes {
     const outage = this.#apiOutages.find(({ fromMs, untilMs }) => nowMs >= fromMs && nowMs < untilMs);
     if (outage !== undefined && !outage.struck) {
       outage.struck = true;
-      this.#options.onStrike('apiOutage', outage.operation, `${call.verb} ${call.target}`);
+      this.#options.onStrike('apiOutage', outage.operation, `apiOutage at ${call.verb} ${call.target}`);
     }
     return outage;
   }
@@ -110,7 +112,7 @@ export class Strikes {
 
   #carryOut({ fault, operation }: Armed, call: Call, operator: SimOperator, delayMs: number): Fate {
     const { onStrike, onCrash } = this.#options;
-    onStrike(fault.kind, operation, `${call.verb} ${call.target}`);
+    onStrike(fault.kind, operation, `${fault.kind} at ${call.verb} ${call.target}`);
     if (!('awayMs' in fault)) return { delayMs, arrives: true, answer: 'lost' };
     onCrash(operator, fault.awayMs);
     const after = fault.kind === 'crashAfterWrite' || fault.kind === 'crashAfterCommand';

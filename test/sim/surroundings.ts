@@ -1,7 +1,8 @@
 // What is there before a fleet is: Secrets, the application, and objects of somebody else that nobody of ours may touch.
+import { LABEL } from '../../src/model/names.ts';
 import type { Setup } from './history.ts';
 import type { SimApi } from './kube/sim-api.ts';
-import { APP_SECRETS, MONITOR_SECRET, NAMESPACE } from './operations.ts';
+import { APP_SECRETS, MONITOR_SECRET, NAMESPACE, POOL } from './operations.ts';
 
 /** Of the roles in PostgreSQL; the last one only watches. */
 export const PASSWORDS: Readonly<Record<string, string>> = {
@@ -14,14 +15,10 @@ export const PASSWORDS: Readonly<Record<string, string>> = {
 export const FOREIGN_LABEL = 'example.com/belongs-to-somebody-else';
 
 export function putSurroundings(api: SimApi, setup: Setup): void {
-  const secret = (name: string, user: string): void => {
-    const data = { username: base64(user), password: base64(PASSWORDS[user] ?? '') };
-    api.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: NAMESPACE }, data } as never);
-  };
-  secret(APP_SECRETS[0], 'orders_app');
-  secret(APP_SECRETS[1], 'orders_report');
-  secret(MONITOR_SECRET, 'monitor');
-  api.put({
+  putSecret(api, APP_SECRETS[0], 'orders_app');
+  putSecret(api, APP_SECRETS[1], 'orders_report');
+  putSecret(api, MONITOR_SECRET, 'monitor');
+  const application = {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: { name: 'web', namespace: NAMESPACE },
@@ -31,23 +28,30 @@ export function putSurroundings(api: SimApi, setup: Setup): void {
       template: { spec: { containers: [{ name: 'web' }] } },
     },
     status: { replicas: setup.workloadReplicas },
-  } as never);
+  };
+  api.put(application);
   for (const kind of ['ConfigMap', 'Secret', 'Service'] as const) {
     const metadata = { name: 'theirs', namespace: NAMESPACE, labels: { [FOREIGN_LABEL]: 'true' } };
-    api.put({ apiVersion: 'v1', kind, metadata } as never);
+    api.put({ apiVersion: 'v1', kind, metadata });
   }
   // Under our label and a name like ours, and yet not ours: made by hand, owned by nobody.
-  const metadata = {
-    name: 'orders-pooler-by-hand',
-    namespace: NAMESPACE,
-    labels: { [FOREIGN_LABEL]: 'true', 'poolsmith.dev/pool': 'orders', 'app.kubernetes.io/managed-by': 'poolsmith' },
-  };
-  api.put({
+  const madeByHand = {
     apiVersion: 'apps/v1',
     kind: 'ReplicaSet',
-    metadata,
+    metadata: {
+      name: 'orders-pooler-by-hand',
+      namespace: NAMESPACE,
+      labels: { [FOREIGN_LABEL]: 'true', [LABEL.pool]: POOL, 'app.kubernetes.io/managed-by': 'poolsmith' },
+    },
     spec: { replicas: 0, selector: { matchLabels: { app: 'by-hand' } }, template: { metadata: {}, spec: {} } },
-  } as never);
+  };
+  api.put(madeByHand);
+}
+
+function putSecret(api: SimApi, name: string, user: string): void {
+  const data = { username: base64(user), password: base64(PASSWORDS[user] ?? '') };
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: NAMESPACE }, data };
+  api.put(secret);
 }
 
 function base64(text: string): string {
