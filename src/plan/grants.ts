@@ -147,10 +147,9 @@ function podsStillPossible(observation: Observation, states: readonly PodState[]
   const wanted = podsWanted(observation);
   const staying = states.filter((state) => state.phase !== 'Terminating').length;
   const lost = states.filter((state) => state.phase === 'Terminating' && state.pod.drain === undefined).length;
-  return Math.max(
-    0,
-    Math.max(wanted, observation.replicaSets.length === 0 ? replicas : 0) - staying + Math.max(0, replicas - lost),
-  );
+  const owed = Math.max(0, Math.max(wanted, observation.replicaSets.length === 0 ? replicas : 0) - staying);
+  // A surplus pod is about to be taken away, and then the next one that others take is replaced.
+  return owed + Math.max(0, replicas - lost);
 }
 
 /** What the ReplicaSets are told to keep up. */

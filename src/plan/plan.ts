@@ -157,7 +157,16 @@ function nextRecord(
   if (!record.proved && record.modelHash !== target.modelHash && affordable) {
     return { record: { ...next, proved: false }, why: 'nothing was proved yet: boot.ini follows the specification' };
   }
-  return { record, why: 'boot.ini is not as it was proved' };
+  return lowered(record, fleet.floors);
+}
+
+/** Smaller floors need no proof, and in a tight budget larger ones would keep back what has to be proved first. */
+function lowered(record: ProvedRecord, wanted: Sizes): { record: ProvedRecord; why: string } {
+  const floors = Object.fromEntries(
+    Object.entries(record.floors).map(([name, floor]) => [name, Math.min(floor, wanted[name] ?? floor)]),
+  );
+  if (sameJson(floors, record.floors)) return { record, why: 'boot.ini is not as it was proved' };
+  return { record: { ...record, floors }, why: 'pods are to boot with smaller sizes' };
 }
 
 /**
