@@ -157,16 +157,19 @@ function nextRecord(
   if (!record.proved && record.modelHash !== target.modelHash && affordable) {
     return { record: { ...next, proved: false }, why: 'nothing was proved yet: boot.ini follows the specification' };
   }
-  return lowered(record, fleet.floors);
+  return lowered(record, fleet.floors, basis.budget);
 }
 
 /** Smaller floors need no proof, and in a tight budget larger ones would keep back what has to be proved first. */
-function lowered(record: ProvedRecord, wanted: Sizes): { record: ProvedRecord; why: string } {
+function lowered(record: ProvedRecord, wanted: Sizes, budget: number): { record: ProvedRecord; why: string } {
   const floors = Object.fromEntries(
     Object.entries(record.floors).map(([name, floor]) => [name, Math.min(floor, wanted[name] ?? floor)]),
   );
-  if (sameJson(floors, record.floors)) return { record, why: 'boot.ini is not as it was proved' };
-  return { record: { ...record, floors }, why: 'pods are to boot with smaller sizes' };
+  // A lower budget holds from when it is kept to, whatever else of the specification can be had later.
+  const basis = budget < record.basis.budget ? { ...record.basis, budget } : record.basis;
+  if (basis === record.basis && sameJson(floors, record.floors))
+    return { record, why: 'boot.ini is not as it was proved' };
+  return { record: { ...record, basis, floors }, why: 'pods are to boot with smaller sizes' };
 }
 
 /**

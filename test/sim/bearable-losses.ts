@@ -11,10 +11,12 @@ export function bearableLosses(world: SimWorld): number {
 }
 
 /** Pods that are on their way out though the operator did not ask for it, and what is left of those that are gone. */
-function uninvited({ api, kubelet, plane }: SimWorld): number {
+function uninvited({ api, kubelet, plane, evicted }: SimWorld): number {
   const pods = api.list('Pod');
   const leaving = pods.filter(
-    (pod) => isTerminating(pod) && pod.metadata.annotations?.[ANNOTATION.drain] === undefined,
+    (pod) =>
+      isTerminating(pod) &&
+      (evicted.has(pod.metadata.name) || pod.metadata.annotations?.[ANNOTATION.drain] === undefined),
   );
   const owned = podAddresses(api);
   const uids = new Set(pods.map(({ metadata }) => metadata.uid));

@@ -32,7 +32,7 @@ function declare(api: SimApi, spec: PoolConfigSpec): number {
 }
 
 function disturb(operation: Operation, { world, draw, story, secondLeader }: Stage): void {
-  const { api, kubelet } = world;
+  const { api, kubelet, evicted } = world;
   const running = kubelet
     .running()
     .map(({ pod }) => pod)
@@ -49,7 +49,9 @@ function disturb(operation: Operation, { world, draw, story, secondLeader }: Sta
       secondLeader(operation);
       return;
     case 'evictPod':
-      if (victim !== undefined) story.tell('node', `evict ${victim}: ${kubelet.evict(victim)}`);
+      if (victim === undefined) return;
+      if (kubelet.evict(victim)) evicted.add(victim);
+      story.tell('node', `evict ${victim}: ${evicted.has(victim)}`);
       return;
     case 'losePod':
       if (victim === undefined) return;

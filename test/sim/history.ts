@@ -99,7 +99,7 @@ export function drawHistory(seed: number): History {
   const count = draw.integer(ROUNDS.least, ROUNDS.most);
   const rounds: Round[] = [];
   for (let index = 0; index < count; index += 1) {
-    const faults = Array.from({ length: draw.pick([0, 1, 1, 1, 2]) }, () => drawFault(draw));
+    const faults = Array.from({ length: draw.pick([1, 1, 2, 2, 3]) }, () => drawFault(draw));
     rounds.push({ operation: drawOperation(draw), faults, lastsMs: Math.round(draw.between(300, 25_000)) });
   }
   while (rounds.reduce((sum, round) => sum + round.faults.length, 0) < LEAST_FAULTS) {

@@ -106,10 +106,9 @@ export class Leaders {
   /** @throws Violation for an error that no fault explains. */
   checkErrors(): void {
     for (const { errors, epoch } of this.#operators) {
-      const [error] = errors;
+      const error = errors.find((each) => !EXPLAINED.test(each));
       errors.length = 0;
-      if (error !== undefined && !EXPLAINED.test(error))
-        throw new Violation(`the operator of epoch ${epoch} failed: ${error}`);
+      if (error !== undefined) throw new Violation(`the operator of epoch ${epoch} failed: ${error}`);
     }
   }
 

@@ -16,6 +16,8 @@ export type SimWorld = {
   readonly api: SimApi;
   readonly kubelet: Kubelet;
   readonly plane: DataPlane;
+  /** Pods that somebody else has had deleted. */
+  readonly evicted: Set<string>;
 };
 
 export type SimWorldOptions = {
@@ -47,10 +49,10 @@ export function simWorld(setup: Setup, { clock, random, faults }: SimWorldOption
   const pool = { apiVersion: API_VERSION, kind: 'PoolConfig', metadata, spec: firstSpec(setup) };
   api.put(pool);
   putLoad(plane, setup);
-  return { api, kubelet, plane };
+  return { api, kubelet, plane, evicted: new Set() };
 }
 
-function postgresOf({ maxConnections, monitor }: Setup): DataPlaneOptions['postgres'][number] {
+function postgresOf({ maxConnections }: Setup): DataPlaneOptions['postgres'][number] {
   return {
     hosts: [HOST],
     port: 5432,
@@ -58,8 +60,8 @@ function postgresOf({ maxConnections, monitor }: Setup): DataPlaneOptions['postg
     databases: [...DATABASE_NAMES, 'postgres'],
     users: PASSWORDS,
     monitors: ['monitor'],
-    // The operator has PostgreSQL look after its clients every second; without a monitor role, where an older one may not, there is a quarantine.
-    orphanMs: monitor ? 1_000 : 4_000,
+    // The operator has PostgreSQL look after its clients every second (ADR 17).
+    orphanMs: 1_000,
   };
 }
 
