@@ -63,8 +63,8 @@ export const CONFIGURATION_BUGS: readonly PlantedBug[] = [
     name: 'canary-skipped',
     rule: 'every change goes to one pod first, is proved there, then to the rest',
     file: CANARY,
-    find: 'return chosen === undefined ? everyone(target) : onlyFor(chosen, target, record);',
-    replace: 'return everyone(target);',
+    find: 'return chosen === undefined ? everyone(record) : onlyFor(chosen, target, record);',
+    replace: 'return chosen === undefined ? everyone(record) : everyone(target);',
     caughtBy: [{ tests: PLAN_TESTS, named: 'gives a changed parameter to one pod first' }],
   },
   {
@@ -96,7 +96,7 @@ export const CONFIGURATION_BUGS: readonly PlantedBug[] = [
   {
     name: 'boot-file-before-the-proof',
     rule: 'boot.ini moves last: new pods boot with what every pod was proved to run',
-    file: 'src/plan/plan.ts',
+    file: 'src/plan/next-record.ts',
     find: 'if (allProved && affordable && choice.refusal === undefined) {',
     replace: 'if (affordable && choice.refusal === undefined) {',
     caughtBy: [{ tests: PLAN_TESTS, named: 'takes a refused configuration back' }],

@@ -104,8 +104,8 @@ export const DRAIN_BUGS: readonly PlantedBug[] = [
     name: 'former-pod-out-before-the-new-one-serves',
     rule: 'rollout: the new pod is up and proved before a former one is drained',
     file: SETS,
-    find: "if (proved.length < current.replicas || states.some((state) => state.phase === 'Draining')) return [];",
-    replace: "if (states.some((state) => state.phase === 'Draining')) return [];",
+    find: 'if (proved.length < current.replicas || draining) return [];',
+    replace: 'if (draining) return [];',
     caughtBy: [{ tests: PLAN_TESTS, named: 'halts a rollout whose first pod never starts' }],
   },
   {

@@ -115,8 +115,8 @@ export const KUBERNETES_BUGS: readonly PlantedBug[] = [
     name: 'status-written-although-equal',
     rule: 'at rest nothing is written: an equal status is left alone',
     file: 'src/controller/reconcile.ts',
-    find: 'if (canonicalJson(pool.status ?? {}) === canonicalJson(plan.status)) return;',
-    replace: 'if (canonicalJson(plan.status) === "") return;',
+    find: 'if (sameJson(pool.status ?? {}, plan.status)) return;',
+    replace: 'if (sameJson(plan.status, "")) return;',
     caughtBy: [{ tests: 'test/controller/reconcile.test.ts', named: 'writes nothing when nothing has changed' }],
   },
   {
