@@ -1,6 +1,7 @@
 // The load's times: from 1 ms to 2 s, mostly short, and the same again for the same seed.
 import assert from 'node:assert/strict';
-import { busyMs, LONGEST_MS, seededRandom, SHORTEST_MS } from './busy-time.ts';
+import { randomOf } from '../support/random.ts';
+import { busyMs, LONGEST_MS, SHORTEST_MS } from './busy-time.ts';
 
 describe('the time that a transaction is busy', () => {
   it('goes from 1 ms to 2 s', () => {
@@ -9,7 +10,7 @@ describe('the time that a transaction is busy', () => {
   });
 
   it('is short mostly and long often enough to be in the way', () => {
-    const random = seededRandom(7);
+    const random = randomOf(7);
     const times = Array.from({ length: 20_000 }, () => busyMs(random()));
     const mean = times.reduce((sum, ms) => sum + ms, 0) / times.length;
     assert.ok(mean > 240 && mean < 290, String(mean));
@@ -18,7 +19,7 @@ describe('the time that a transaction is busy', () => {
   });
 
   it('comes again for the same seed, and only then', () => {
-    const first = (seed: number): readonly number[] => Array.from({ length: 5 }, seededRandom(seed));
+    const first = (seed: number): readonly number[] => Array.from({ length: 5 }, randomOf(seed));
     assert.deepEqual(first(1), first(1));
     assert.notDeepEqual(first(1), first(2));
   });

@@ -5,7 +5,8 @@ import type pg from 'pg';
 import type { ThreadTally } from '../../demo/client/tally.ts';
 import { until } from '../cluster/processes.ts';
 import { auditOrders } from '../support/load.ts';
-import { busyMs, seededRandom } from './busy-time.ts';
+import { randomOf } from '../support/random.ts';
+import { busyMs } from './busy-time.ts';
 import { nodePostgresClient } from './node-postgres-client.ts';
 import { postgresJsClient } from './postgres-js-client.ts';
 import { nowMs, type Attempt, type Library, type TokenAudit } from './recording.ts';
@@ -30,7 +31,7 @@ export class SaturatingLoad implements AsyncDisposable {
   #unfinished: number;
 
   private constructor(address: LoadAddress, count: number, seed: number) {
-    const random = seededRandom(seed);
+    const random = randomOf(seed);
     const run = randomBytes(4).toString('hex');
     const members = Array.from({ length: count }, (_, index) => {
       const library: Library = index % 2 === 0 ? 'node-postgres' : 'postgres.js';
