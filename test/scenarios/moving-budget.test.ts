@@ -32,7 +32,9 @@ describe('a budget that moves', function () {
     Object.values(await sizesInForce(namespace, POOL)).reduce((sum, size) => sum + size, 0);
   const message = (live: LivePool): string => conditionOf(live, 'BudgetSatisfied')?.message ?? '';
   const atRest = (live: LivePool): boolean =>
-    conditionOf(live, 'Ready')?.status === 'True' && conditionOf(live, 'Reconciling') === undefined;
+    live.status?.observedGeneration === live.metadata.generation &&
+    conditionOf(live, 'Ready')?.status === 'True' &&
+    conditionOf(live, 'Reconciling') === undefined;
 
   const events = async (reason: string): Promise<readonly string[]> => {
     const { items } = await (await cluster()).list(RESOURCES.Event, { namespace });
