@@ -58,7 +58,7 @@ export const POD_BUGS: readonly PlantedBug[] = [
     replace: 'gone: gonePods(observation).slice(0, 0),',
     caughtBy: [
       { tests: TESTS, named: 'keeps back what a lost pod was granted until its quarantine ends' },
-      { tests: TESTS, named: 'keeps back as much of a lost pod as PostgreSQL still shows' },
+      { tests: TESTS, named: 'keeps back all that it was granted for as long as one of them is there' },
     ],
   },
   {
@@ -67,7 +67,7 @@ export const POD_BUGS: readonly PlantedBug[] = [
     file: 'src/plan/gone-pods.ts',
     find: 'return observation.nowMs - parseIso(entry.since) < QUARANTINE_MS;',
     replace: 'return observation.nowMs - parseIso(entry.since) < 0 * QUARANTINE_MS;',
-    caughtBy: [{ tests: TESTS, named: 'keeps back what a lost pod was granted until its quarantine ends' }],
+    caughtBy: [{ tests: TESTS, named: 'keeps it back for a while where none is there and nobody saw its process end' }],
   },
   {
     name: 'lost-pod-counted-by-what-it-holds-now',
