@@ -1,5 +1,5 @@
 // Which configuration each pod is told: a new one goes to one pod first, and to the others only once that pod is proved to run it.
-import { canonicalJson } from '../model/canonical.ts';
+import { sameJson } from '../model/canonical.ts';
 import { isoTime, parseIso } from '../model/iso-time.ts';
 import type { Observation } from '../model/observation.ts';
 import type { PoolerModel } from '../model/pooler-model.ts';
@@ -150,9 +150,9 @@ function differences(before: PoolerModel, after: PoolerModel): readonly { part: 
     .filter((name) => before.settings[name] !== after.settings[name])
     .map((name) => ({ part: name, now: after.settings[name] ?? 'default' }));
   const parts = [
-    { part: 'databases', same: canonicalJson(before.databases) === canonicalJson(after.databases) },
+    { part: 'databases', same: sameJson(before.databases, after.databases) },
     { part: 'auth.users', same: before.userlistFile === after.userlistFile },
-    { part: 'server.tls', same: canonicalJson(before.serverTls) === canonicalJson(after.serverTls) },
+    { part: 'server.tls', same: sameJson(before.serverTls, after.serverTls) },
   ];
   return [...settings, ...parts.filter(({ same }) => !same).map(({ part }) => ({ part }))];
 }

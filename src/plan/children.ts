@@ -44,10 +44,11 @@ export function planFiles(
   );
   const rendered = renderFilesSecret(observation.pool, new Map([...kept, ...files]));
   if (live !== undefined && sameData(data, rendered['data']) && covers(live, rendered)) return [];
-  const object: KubeObject = {
+  const { metadata } = rendered;
+  const object = inVersionOf(live, {
     ...rendered,
-    metadata: { ...rendered.metadata, ...versionOf(live), annotations: { [WRITTEN_AT]: String(observation.nowMs) } },
-  };
+    metadata: { ...metadata, annotations: { [WRITTEN_AT]: String(observation.nowMs) } },
+  });
   const added = [...files.keys()].filter((file) => data[file] === undefined);
   return [
     {
@@ -70,16 +71,16 @@ export function planBoot(observation: Observation, record: ProvedRecord, why: st
   const ini = renderIni(record.model, record.floors, { secretsFolder: PLACE.secretsFolder });
   const object = renderBootConfigMap(observation.pool, { iniText: ini.text, record });
   if (live !== undefined && sameData(live['data'], object['data']) && covers(live, object)) return [];
-  return [{ kind: 'applyChild', object: { ...object, metadata: { ...object.metadata, ...versionOf(live) } }, why }];
+  return [{ kind: 'applyChild', object: inVersionOf(live, object), why }];
 }
 
 /**
- * The precondition of writing a child that exists: a leader that was halted in between must not put back what its successor has replaced, as
- * floors in boot.ini that are no longer affordable.
+ * A child with the precondition of writing it, where it exists: a leader that was halted in between must not put back what its successor has
+ * replaced, as floors in boot.ini that are no longer affordable.
  */
-function versionOf(live: KubeObject | undefined): { readonly resourceVersion?: string } {
+function inVersionOf(live: KubeObject | undefined, object: KubeObject): KubeObject {
   const resourceVersion = live?.metadata.resourceVersion;
-  return resourceVersion === undefined ? {} : { resourceVersion };
+  return resourceVersion === undefined ? object : { ...object, metadata: { ...object.metadata, resourceVersion } };
 }
 
 export function planStaticChildren(observation: Observation): readonly Action[] {
@@ -89,7 +90,7 @@ export function planStaticChildren(observation: Observation): readonly Action[] 
     return [
       {
         kind: 'applyChild',
-        object: { ...object, metadata: { ...object.metadata, ...versionOf(live) } },
+        object: inVersionOf(live, object),
         why:
           live === undefined
             ? `${object.kind} ${object.metadata.name} is missing`

@@ -15,13 +15,11 @@ export const QUARANTINE_MS = 15_000;
 export function gonePods(observation: Observation): readonly GonePod[] {
   const present = new Set(observation.pods.map((pod) => pod.uid));
   return (observation.pool.status?.pods ?? [])
-    .filter((entry) => !present.has(entry.uid ?? ''))
-    .map((entry) => {
-      const pod = entry.uid ?? entry.name;
-      return mayStillHold(observation, entry)
-        ? { pod, quarantine: Math.max(leftBehind(observation, entry) ?? 0, entry.mayHold ?? sizeOf(entry)) }
-        : { pod, seenByServer: 0 };
-    });
+    .filter((entry) => !present.has(entry.uid ?? '') && mayStillHold(observation, entry))
+    .map((entry) => ({
+      pod: entry.uid ?? entry.name,
+      quarantine: Math.max(leftBehind(observation, entry) ?? 0, entry.mayHold ?? sizeOf(entry)),
+    }));
 }
 
 /**

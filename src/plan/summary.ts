@@ -1,5 +1,5 @@
 // The status a user reads: what was found, the sizes with their reasons, and every pod.
-import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
+import type { PodStatus, PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import { isoTime } from '../model/iso-time.ts';
 import type { Grant } from '../model/grant.ts';
 import { LABEL, PLACE } from '../model/names.ts';
@@ -151,9 +151,9 @@ function podEntries(observation: Observation, states: readonly PodState[]): NonN
     .filter((entry) => mayStillHold(observation, entry))
     .map((entry) => (entry.state === 'Gone' ? entry : { ...entry, state: 'Gone' as const, since: now }))
     .map((entry) => {
-      const next = { ...entry, ...orphansOfPod(leftBehind(observation, entry)) };
-      if (leftBehind(observation, entry) === undefined) Reflect.deleteProperty(next, 'orphans');
-      return next;
+      const left: PodStatus & { orphans?: number } = { ...entry };
+      delete left.orphans;
+      return { ...left, ...orphansOfPod(leftBehind(observation, entry)) };
     });
   return [...present, ...gone];
 }

@@ -145,6 +145,21 @@ describe('the ledger of a fleet', () => {
       assert.equal(afterLoss(0, { laterMs: QUARANTINE_MS }), 0);
     });
 
+    it('tells in status how many are left, and no more once there is none', () => {
+      const fleet = settled();
+      const lost = largestOf(fleet);
+      const limits = { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 };
+      const shows = (count: number) => {
+        const group = { clientAddress: lost.ip, user: 'orders_app', database: 'orders_production', count };
+        fleet.server = { reachable: true, limits, seesOthers: true, backends: count === 0 ? [] : [group] };
+        fleet.turn();
+        return fleet.pool.status?.pods?.find((pod) => pod.uid === lost.uid);
+      };
+      fleet.kill(lost.name);
+      assert.deepEqual([shows(3)?.state, shows(3)?.orphans], ['Gone', 3]);
+      assert.deepEqual([shows(0)?.state, shows(0)?.orphans], ['Gone', undefined]);
+    });
+
     it('gives it up at once where the kubelet has seen it end', () => {
       assert.equal(afterLoss(0, { terminating: true }), 0);
     });

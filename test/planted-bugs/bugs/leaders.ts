@@ -61,8 +61,8 @@ export const LEADER_BUGS: readonly PlantedBug[] = [
     name: 'child-applied-in-any-version',
     rule: 'a halted leader’s write of a child fails: stale floors in boot.ini would not be within the budget',
     file: 'src/plan/children.ts',
-    find: 'return resourceVersion === undefined ? {} : { resourceVersion };',
-    replace: 'return resourceVersion === undefined ? { resourceVersion: "" } : {};',
+    find: 'return resourceVersion === undefined ? object :',
+    replace: 'return resourceVersion !== undefined ? object :',
     caughtBy: [{ tests: 'test/plan/children.test.ts', named: 'is written only in the version that it was seen in' }],
   },
   {
