@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Tally } from './support/reporter.ts';
 import { missingForOwnCluster, prepareCluster, type PreparedCluster } from './support/test-cluster.ts';
 
 type Tier = {
@@ -72,8 +73,8 @@ const TIERS: readonly Tier[] = [
   },
 ];
 
-type Tally = { passed: number; failed: number; skipped: number };
-const NOTHING: Tally = { passed: 0, failed: 0, skipped: 0 };
+const NOTHING: Tally = { passed: 0, failed: 0, skipped: 0, told: [] };
+const failing = (why: string): Tally => ({ ...NOTHING, failed: 1, told: [`FAILED ${why}`] });
 
 async function main(wanted: readonly string[]): Promise<number> {
   const unknown = wanted.filter((name) => !TIERS.some((tier) => tier.name === name));
@@ -90,9 +91,12 @@ async function main(wanted: readonly string[]): Promise<number> {
     tallies.push(tally);
     const seconds = ((Date.now() - startedMs) / 1000).toFixed(0);
     summary.push(`${tier.name.padEnd(12)} ${counts(tally)}, ${seconds} s`);
+    // Told again here: the end of a long log is what one sees first, and often all that was kept of it.
+    summary.push(...tally.told.map((line) => `  ${line}`));
   }
   const total = tallies.reduce(
     (sum, { passed, failed, skipped }) => ({
+      ...NOTHING,
       passed: sum.passed + passed,
       failed: sum.failed + failed,
       skipped: sum.skipped + skipped,
@@ -114,12 +118,12 @@ let installed = false;
 async function runTier(tier: Tier): Promise<Tally> {
   const files = globSync(tier.files);
   if (files.length === 0) {
-    console.log(`${tier.name}: no test file matches ${tier.files}`);
-    return { ...NOTHING, failed: 1 };
+    return failing(`${tier.name}: no test file matches ${tier.files}`);
   }
   const skip = (why: string): Tally => {
-    console.log(`SKIPPED tier ${tier.name} (${String(files.length)} files): ${why}`);
-    return { ...NOTHING, skipped: files.length };
+    const told = `SKIPPED tier ${tier.name} (${String(files.length)} files): ${why}`;
+    console.log(told);
+    return { ...NOTHING, skipped: files.length, told: [told] };
   };
   if (tier.cluster === 'own') {
     const missing = missingForOwnCluster();
@@ -134,10 +138,7 @@ async function runTier(tier: Tier): Promise<Tally> {
       stdio: 'inherit',
       env: { ...process.env, ...shared.env },
     });
-    if (result.status !== 0) {
-      console.log(`${tier.name}: the operator could not be installed`);
-      return { ...NOTHING, failed: 1 };
-    }
+    if (result.status !== 0) return failing(`${tier.name}: the operator could not be installed`);
     installed = true;
   }
   return runMocha(tier, files, shared.env);
@@ -158,19 +159,21 @@ async function runMocha(tier: Tier, files: readonly string[], env: Readonly<Reco
         resolve(status ?? 1);
       }),
     );
-    const [passed = 0, failed = 0, skipped = 0] = readTally(tallyFile);
-    const crashed = passed + failed === 0 || (code !== 0 && failed === 0);
-    return { passed, failed: crashed ? failed + 1 : failed, skipped };
+    const tally = readTally(tallyFile);
+    const crashed = tally.passed + tally.failed === 0 || (code !== 0 && tally.failed === 0);
+    if (!crashed) return tally;
+    const told = `FAILED ${tier.name}: mocha ended with ${String(code)} and without a failing test`;
+    return { ...tally, failed: tally.failed + 1, told: [...tally.told, told] };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function readTally(file: string): readonly number[] {
+function readTally(file: string): Tally {
   try {
-    return readFileSync(file, 'utf8').trim().split(' ').map(Number);
+    return JSON.parse(readFileSync(file, 'utf8')) as Tally;
   } catch {
-    return [];
+    return NOTHING;
   }
 }
 
