@@ -1,5 +1,5 @@
 // One text for one value: JSON with sorted keys, and short hashes of it.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** JSON with object keys sorted at every depth and undefined left out: equal values give equal text. */
 export function canonicalJson(value: unknown): string {
@@ -31,8 +31,5 @@ export function sameJson(a: unknown, b: unknown): boolean {
 
 /** First `length` hex digits of the SHA-256 of the canonical text. */
 export function contentHash(value: unknown, length = 12): string {
-  return createHash('sha256')
-    .update(typeof value === 'string' ? value : canonicalJson(value))
-    .digest('hex')
-    .slice(0, length);
+  return hash('sha256', typeof value === 'string' ? value : canonicalJson(value)).slice(0, length);
 }

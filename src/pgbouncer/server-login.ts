@@ -89,8 +89,8 @@ export type ServerLoginProof = ServerLogin & {
 
 /**
  * NewServer: PgBouncer logged a server connection in after the mark. ServerAnswered: PostgreSQL itself refused the proving user.
- * UnchangedServer: the login was answered by a connection from before the mark that no RELOAD has marked for closing, so nothing that leads to
- * the server has changed (file names included; their contents PgBouncer does not compare).
+ * UnchangedServer: the login was answered, or a client's transaction runs, on a connection from before the mark that no RELOAD has marked for
+ * closing, so nothing that leads to the server has changed (file names included; their contents PgBouncer does not compare).
  */
 export type ServerLoginEvidence = 'NewServer' | 'ServerAnswered' | 'UnchangedServer';
 
@@ -146,7 +146,9 @@ async function watchServers(proof: ServerLoginProof, signal: AbortSignal): Promi
     const servers = await proof.console.servers(proof.signal);
     const evidence = evidenceIn(servers, proof);
     // A saturated pool may not give the proving user a turn; a client whose transaction runs on a connection that stayed valid has had one.
-    const inUse = servers.some((server) => server.database === proof.database && server.state === 'active');
+    const inUse = servers.some(
+      ({ database, state, closeNeeded }) => database === proof.database && state === 'active' && !closeNeeded,
+    );
     if (evidence === 'NewServer' || (evidence === 'UnchangedServer' && inUse)) {
       return evidence;
     }

@@ -45,7 +45,7 @@ export function sizePods(
   const held = basis.replicas * (sumOf(largerSizes(bootFloors, floors)) - sumOf(floors));
   const surge = rolling ? sumOf(floors) : 0;
   const fitting = [held + surge, held, 0]
-    .map((kept) => ({ kept, fleet: size(basis.budget - kept) }))
+    .map((kept) => ({ kept, fleet: kept === 0 ? whole : size(basis.budget - kept) }))
     .find((candidate) => candidate.fleet.feasible);
   const fleet = fitting?.fleet ?? whole;
   const surgeKeptFree = rolling && fitting?.kept === held + surge;

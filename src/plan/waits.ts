@@ -35,7 +35,11 @@ export function waitsMs(
     if (unproved.kind === 'unreachable' || unproved.kind === 'noGrant') waits.push(pod.container.running ? 150 : 1_000);
     else if (unproved.kind === 'refused')
       waits.push(Math.max(80, reloadAgainAtMs(unproved.atMs, pod.grant?.atMs ?? 0) - observation.nowMs));
-    else waits.push(unproved.kind === 'server' ? 1_000 : arrivalLookMs(observation.nowMs - (pod.grant?.atMs ?? 0)));
+    else if (unproved.kind === 'server') waits.push(1_000);
+    else {
+      const sinceMs = Math.max(pod.grant?.atMs ?? 0, pod.container.startedAtMs ?? 0);
+      waits.push(arrivalLookMs(observation.nowMs - sinceMs));
+    }
   }
   if (states.length !== basis.replicas) waits.push(1_000);
   if (grants.ledger.changes.length > 0) waits.push(300);
@@ -59,6 +63,7 @@ function isSizedOtherwise(sizes: Sizes, target: Sizes | undefined): boolean {
 /** The next look after these actions; undefined when there is neither an action nor anything to wait for. */
 export function nextLook(actions: readonly Action[], pendingMs: number | undefined): number | undefined {
   if (actions.length === 0) return pendingMs;
-  const loads = actions.every((action) => action.kind === 'loadLive');
-  return Math.min(pendingMs ?? 1_000, loads ? 80 : 60);
+  // A load is asked for again at every look until its file is there, so the looks are its pace.
+  if (actions.every((action) => action.kind === 'loadLive')) return pendingMs ?? 80;
+  return Math.min(pendingMs ?? 1_000, 60);
 }

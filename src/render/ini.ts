@@ -1,5 +1,5 @@
 // Writes the configuration of one PgBouncer, boot.ini or live.ini, together with all that must read back equal.
-import { createHash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import { POOLER_PORT } from '../model/names.ts';
 import type { PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
 import { ADMIN_USER, PROOF_USER } from '../model/reserved-names.ts';
@@ -77,7 +77,7 @@ function render(
     ...lines.map(([name, text]) => `${name} = ${text}`),
     '',
   ].join('\n');
-  const hash = createHash('sha256').update(body).digest('hex').slice(0, 16);
+  const hash = digest('sha256', body).slice(0, 16);
   return {
     text: `${body}syslog_ident = ${hash}\n`,
     hash,

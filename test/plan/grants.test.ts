@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { PLACE } from '../../src/model/names.ts';
 import type { Observation, PodFacts, PoolerReading } from '../../src/model/observation.ts';
+import type { Sizes } from '../../src/model/pooler-model.ts';
 import { planPool } from '../../src/plan/plan.ts';
 import { chooseBasis } from '../../src/plan/basis.ts';
 import { desire } from '../../src/plan/desired.ts';
@@ -11,13 +12,15 @@ import { readProvedRecord } from '../../src/plan/proved-record.ts';
 import { workload } from '../support/observation.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
 
+const LIMITS = { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 };
+
 /** What the ledger answers for what is observed, as planning would ask it. */
-function ask(observation: Observation): GrantStep {
+function ask(observation: Observation, over: { floors?: Sizes } = {}): GrantStep {
   const record = readProvedRecord(observation);
   const chosen = chooseBasis(observation, desire(observation, true), record, observation.defaultImage);
   assert.ok('basis' in chosen && record !== undefined, 'there is nothing to plan by');
   const { states, basis, targets } = chosen;
-  const { floors } = record;
+  const { floors } = { ...record, ...over };
   return planGrants({
     observation,
     states,
@@ -27,6 +30,12 @@ function ask(observation: Observation): GrantStep {
     targets: targets.perPod,
     mayGrow: true,
   });
+}
+
+/** The same fleet, its largest pod just made: nobody has told or asked it anything. */
+function asNew(seen: Observation): Observation {
+  const made = withLargest(seen, { grant: undefined, live: undefined });
+  return { ...made, poolers: new Map([...made.poolers].filter(([uid]) => uid !== largestOf(seen).uid)) };
 }
 
 /** Two proved pods with 5 and 4 connections, floors of 1. */
@@ -114,7 +123,7 @@ describe('the ledger of a fleet', () => {
       const group = { clientAddress: lost.ip, user: 'orders_app', database: 'orders_production', count };
       fleet.server = {
         reachable: true,
-        limits: { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 },
+        limits: LIMITS,
         seesOthers: true,
         backends: count === 0 ? [] : [group],
       };
@@ -148,10 +157,9 @@ describe('the ledger of a fleet', () => {
     it('tells in status how many are left, and no more once there is none', () => {
       const fleet = settled();
       const lost = largestOf(fleet);
-      const limits = { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 };
       const shows = (count: number) => {
         const group = { clientAddress: lost.ip, user: 'orders_app', database: 'orders_production', count };
-        fleet.server = { reachable: true, limits, seesOthers: true, backends: count === 0 ? [] : [group] };
+        fleet.server = { reachable: true, limits: LIMITS, seesOthers: true, backends: count === 0 ? [] : [group] };
         fleet.turn();
         return fleet.pool.status?.pods?.find((pod) => pod.uid === lost.uid);
       };
@@ -174,6 +182,49 @@ describe('the ledger of a fleet', () => {
     fleet.edit({ databases: [orders] });
     assert.ok(held >= 2);
     assert.equal(ask(fleet.observe()).asked.budget, 75 - held);
+  });
+
+  it('counts what goes on at PostgreSQL in a database that nobody declares any more', () => {
+    const fleet = settled();
+    const { ip } = largestOf(fleet);
+    const group = { clientAddress: ip, user: 'orders_app', database: 'former_orders', count: 3 };
+    fleet.server = { reachable: true, limits: LIMITS, seesOthers: true, backends: [group] };
+    assert.equal(ask(fleet.observe()).asked.budget, 75 - 3);
+  });
+
+  it('counts the sizes that boot.ini gives a new pod in databases that are no longer declared', () => {
+    const seen = settled().observe();
+    const held = (floors: Sizes): number => 75 - ask(asNew(seen), { floors }).asked.budget;
+    assert.equal(held({ orders: 1 }), 0);
+    assert.equal(held({ orders: 1, reports: 2 }), 2);
+  });
+
+  describe('with a database that was removed, where nobody counts backends', () => {
+    const removed = (agoMs: number | undefined): { held: number; removedAtMs: number | undefined } => {
+      const seen = settled().observe();
+      const { uid, grant } = largestOf(seen);
+      assert.ok(grant !== undefined);
+      const since = agoMs === undefined ? {} : { removedAtMs: seen.nowMs - agoMs };
+      const step = ask(withLargest(seen, { grant: { ...grant, unsettled: { reports: 3 }, ...since } }));
+      return { held: 75 - step.asked.budget, removedAtMs: step.next.get(uid)?.removedAtMs };
+    };
+
+    it('notes when its clients were cut, and keeps back what it had', () => {
+      assert.deepEqual(removed(undefined), { held: 3, removedAtMs: settled().observe().nowMs });
+    });
+
+    it('gives that up once their transactions have had time to end', () => {
+      assert.equal(removed(4_900).held, 3);
+      assert.equal(removed(5_000).held, 0);
+    });
+  });
+
+  it('leaves room for the replacements of all its pods while a surplus one is being taken away', () => {
+    const seen = settled().observe();
+    const [one] = seen.pods;
+    assert.ok(one !== undefined);
+    const drained = { ...one, name: 'surplus', uid: 'uid-surplus', drain: { sinceMs: 0, why: 'ScaleIn' } as const };
+    assert.equal(ask({ ...seen, pods: [...seen.pods, drained] }).asked.extraPodsPossible, 2);
   });
 
   it('creates no pod for whose floor there is no room', () => {
@@ -212,6 +263,15 @@ describe('the ledger of a fleet', () => {
     it('counts what a restarted container may have left behind, beside what it opens itself', () => {
       assert.equal(ask(restarted(1_000)).ledger.committed, 4 + 5 + 1);
       assert.equal(ask(restarted(6_000)).ledger.committed, 4 + 5);
+    });
+
+    it('takes a container for restarted that runs boot.ini after it ran its live.ini, before the API says so', () => {
+      const { uid } = largestOf(settled());
+      const seen = (restartedUnseen: boolean): GrantStep =>
+        ask(withLargest(settled().observe(), {}, (former) => ({ ...former, restartedUnseen })));
+      assert.equal(seen(false).mayLoad.has(uid), true);
+      assert.equal(seen(true).mayLoad.has(uid), false);
+      assert.equal(seen(true).ledger.committed, 4 + 5 + 5);
     });
 
     it('does not load a restarted container’s share beside what it left behind', () => {

@@ -260,6 +260,18 @@ describe('a grow', () => {
     assert.deepEqual(stepLedger(input(60, [cell], { targets: all({ a: 20 }) })).changes, []);
   });
 
+  it('leaves the floors of pods that the same plan creates', () => {
+    const step = stepLedger(
+      input(20, [cellOf('a', 5)], { targets: all({ a: 20 }), floors: { db: 3 }, podsToCreate: 2 }),
+    );
+    assert.deepEqual([step.free, short(step.changes)], [15, ['a 5→14']]);
+  });
+
+  it('leaves the first connection of a database that a pod has nothing of, and cannot be told of yet', () => {
+    const cells = [cellOf('a', 0, { floor: 0, canChange: false }), cellOf('b', 5)];
+    assert.deepEqual(short(stepLedger(input(20, cells, { targets: all({ a: 5, b: 20 }) })).changes), ['b 5→19']);
+  });
+
   it('leaves the floors of pods that may still come', () => {
     const step = stepLedger(
       input(20, [cellOf('a', 5)], { targets: all({ a: 20 }), floors: { db: 3 }, extraPodsPossible: 2 }),
@@ -275,6 +287,14 @@ describe('floors', () => {
     assert.equal(mayRaiseFloors(asked, { db: 2 }), true);
     assert.equal(mayRaiseFloors(asked, { db: 3 }), false);
     assert.equal(mayRaiseFloors({ ...asked, floors: { db: 2 } }, { db: 1 }), true);
+  });
+
+  it('may fall also while too much is committed: a lowered budget may wait for these very floors', () => {
+    const cells = [cellOf('a', 10, { floor: 3 }), cellOf('b', 10, { floor: 3 })];
+    const asked = input(8, cells, { extraPodsPossible: 2, floors: { db: 3 } });
+    assert.equal(stepLedger(asked).overcommitted, 12);
+    assert.equal(mayRaiseFloors(asked, { db: 1 }), true);
+    assert.equal(mayRaiseFloors(asked, { db: 4 }), false);
   });
 
   it('count for a drained pod, which may restart', () => {

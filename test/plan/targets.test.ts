@@ -38,6 +38,15 @@ describe('the targets of pods', () => {
     );
   });
 
+  it('keep free what replacements boot with for now, where that is more than the new floors', () => {
+    const { perPod } = sizePods(BASIS, fleetStates().states, false, { orders: 3 });
+    // Two replacements at 3: what they would boot with tomorrow, 1 each, is in the 18 of the first test.
+    assert.equal(
+      [...perPod.values()].reduce((sum, sizes) => sum + sumOf(sizes), 0),
+      14,
+    );
+  });
+
   it('rolls with the set-aside alone where the budget has no room for one more', () => {
     const { fleet, surgeKeptFree } = sizePods({ ...BASIS, budget: 4 }, fleetStates().states, true);
     assert.deepEqual([fleet.feasible, surgeKeptFree], [true, false]);

@@ -6,6 +6,7 @@ import { armFault, type Targets } from './arm-fault.ts';
 import { ArmedFaults } from './armed-faults.ts';
 import { carryOut, type Stage } from './carry-out.ts';
 import { strike, type Coverage } from './coverage.ts';
+import type { Endpoint } from './contracts.ts';
 import { finalFaults } from './final-state.ts';
 import { isReady, poolOf } from './fleet.ts';
 import type { History, Operation, Round } from './history.ts';
@@ -60,6 +61,7 @@ class Life {
   readonly #leaders: Leaders;
   readonly #stage: Stage;
   readonly #steps: Steps;
+  #endpoints: readonly Endpoint[] = [];
 
   constructor(history: History) {
     this.#history = history;
@@ -191,7 +193,9 @@ class Life {
   /** The Service sends clients where it now may, and the promises are looked at. */
   #look(): void {
     const { kubelet, plane } = this.#world;
-    plane.setEndpoints(kubelet.endpoints(NAMESPACE, { [LABEL.pool]: POOL, [LABEL.serving]: 'true' }));
+    const endpoints = kubelet.endpoints(NAMESPACE, { [LABEL.pool]: POOL, [LABEL.serving]: 'true' });
+    if (endpoints !== this.#endpoints) plane.setEndpoints(endpoints);
+    this.#endpoints = endpoints;
     this.#watchman.check(this.#leaders.seen());
     this.#writes.check();
     this.#leaders.checkErrors();

@@ -14,12 +14,14 @@ export class Steps {
 
   async pass(ms: number): Promise<void> {
     const untilMs = this.#clock.monotonicMs() + ms;
+    await this.#clock.settle();
     while (this.#clock.monotonicMs() < untilMs) await this.#step(untilMs);
   }
 
   /** @throws Violation with the words of `otherwise` when the condition does not hold within the limit. */
   async until(condition: () => boolean, limitMs: number, otherwise: () => string): Promise<void> {
     const untilMs = this.#clock.monotonicMs() + limitMs;
+    await this.#clock.settle();
     while (!condition()) {
       if (this.#clock.monotonicMs() >= untilMs) throw new Violation(otherwise());
       await this.#step(untilMs);
@@ -28,8 +30,7 @@ export class Steps {
 
   /** To the next timer, and what follows from it. */
   async #step(untilMs: number): Promise<void> {
-    const restMs = untilMs - this.#clock.monotonicMs();
-    await this.#clock.advance(Math.min(this.#clock.nextTimerMs ?? Infinity, restMs));
+    await this.#clock.step(untilMs);
     this.#afterEach();
   }
 }

@@ -50,7 +50,7 @@ function poolerTruth(api: SimApi, plane: DataPlane, uid: string): PoolerTruth | 
   const process = plane.processAt(ip);
   if (process === undefined || process.exited || process.start.uid !== uid) return undefined;
   // One that is being deleted gets no new client; without any left it opens nothing more, whatever its sizes are.
-  const over = process.showClients().length === 0 && isTerminating(pod);
+  const over = isTerminating(pod) && process.showClients().length === 0;
   const rows = over ? [] : process.showDatabases().filter(({ name }) => name !== 'pgbouncer');
   const held: Record<string, number> = {};
   for (const { address, database, count } of plane.serversInForce())

@@ -1,5 +1,4 @@
 // A clock that moves only when a test moves it; timers run in order of their due time.
-import { setImmediate } from 'node:timers/promises';
 import { sleepOn } from '../../src/runtime/clock.ts';
 import type { Clock, Timer } from '../../src/runtime/clock.ts';
 
@@ -74,9 +73,21 @@ export class FakeClock implements Clock {
     }
   }
 
+  /** To the next moment at which a timer is due, at the latest to `untilMs` (monotonic), and what follows. Nothing else may be running before. */
+  async step(untilMs: number): Promise<void> {
+    const atMs = Math.min(this.#next()?.dueMs ?? Infinity, untilMs);
+    for (let next = this.#next(); next !== undefined && next.dueMs <= atMs; next = this.#next()) {
+      this.#fire(next);
+      await this.settle();
+    }
+    this.#elapsedMs = Math.max(this.#elapsedMs, atMs);
+  }
+
   /** Lets everything run that waits for no timer. */
-  async settle(): Promise<void> {
-    await setImmediate();
+  settle(): Promise<void> {
+    return new Promise((resolve) => {
+      setImmediate(resolve);
+    });
   }
 
   #fire(timer: Pending): void {

@@ -64,7 +64,7 @@ async function prove(plane: DataPlane, process: PgbouncerModel, proof: ServerLog
       const evidence = evidenceIn(process, proof);
       const inUse = process
         .showServers()
-        .some(({ database, state }) => database === proof.database && state === 'active');
+        .some(({ database, state, closeNeeded }) => database === proof.database && state === 'active' && !closeNeeded);
       if (evidence === 'NewServer' || (evidence === 'UnchangedServer' && inUse))
         return { proved: true, by: evidence, tookMs: tookMs() };
       const { outcome } = attempt;
