@@ -32,9 +32,9 @@ const SHORTEST_LIFETIME_SECONDS = 0.2;
 const SHORTEST_LIFETIME_ALONE_SECONDS = 0.01;
 
 /**
- * Closes server connections at a transaction's end until every database has at most its target (reserve pools aside) and no user waits without
- * any server while another has several, then restores the file's settings by RELOAD, also after a failure. PgBouncer closes one connection of a pool every lifetime/size, so going from P0 to P1
- * takes (P0 − P1)·lifetime/P1, or until the transactions that run have ended.
+ * Closes server connections at a transaction's end until every database has at most its target (reserve pools aside) and no user waits
+ * without any server while another has several, then restores the file's settings by RELOAD, also after a failure. PgBouncer closes one
+ * connection of a pool every lifetime/size, so going from P0 to P1 takes (P0 − P1)·lifetime/P1, or until the transactions that run have ended.
  */
 export async function drainToSize(console: PoolerConsole, drain: LifetimeDrain): Promise<LifetimeDrainResult> {
   const { targets, signal, clock = systemClock } = drain;

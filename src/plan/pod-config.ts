@@ -18,11 +18,6 @@ const LONGEST_POKE_GAP_MS = 30_000;
 const RELOAD_RETRY_MS = 5_000;
 /** While the file may not have arrived yet, a pod's first one, RELOAD is refused for that. */
 const FIRST_RETRY_MS = 300;
-
-export function reloadAgainAtMs(refusedAtMs: number, toldAtMs: number): number {
-  return refusedAtMs + (refusedAtMs - toldAtMs < RELOAD_RETRY_MS ? FIRST_RETRY_MS : RELOAD_RETRY_MS);
-}
-
 /** A new file in the Secret needs this long before an annotation may name it. */
 export const SECRET_LEAD_MS = 300;
 
@@ -137,6 +132,11 @@ function renderLive(
   }
   const drainable = shrinking.length === 0 ? undefined : shrinking;
   return { ini: render(drainable), drainable };
+}
+
+/** When a RELOAD that was refused may be tried again (ms since 1970), by when it was refused and when the pod was told the file. */
+export function reloadAgainAtMs(refusedAtMs: number, toldAtMs: number): number {
+  return refusedAtMs + (refusedAtMs - toldAtMs < RELOAD_RETRY_MS ? FIRST_RETRY_MS : RELOAD_RETRY_MS);
 }
 
 /** With the annotations right: load what is not in force, poke what does not arrive, bring busy pools down. */

@@ -17,9 +17,9 @@ export type LoginTrial = {
   readonly database: string;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** Which addresses may be tried; default: none of this machine or its node. */
   /** Name to resolve in place of `host`. */
   readonly lookupName?: string;
+  /** Which addresses may be tried; default: none of this machine or its node. */
   readonly guard?: AddressGuard;
 };
 

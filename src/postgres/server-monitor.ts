@@ -18,9 +18,9 @@ export type ServerMonitorOptions = {
   readonly database: string;
   readonly connectTimeoutMs?: number;
   readonly queryTimeoutMs?: number;
-  /** Which addresses may be connected to; default: none of this machine or its node. */
   /** Name to resolve in place of `host`. */
   readonly lookupName?: string;
+  /** Which addresses may be connected to; default: none of this machine or its node. */
   readonly guard?: AddressGuard;
 };
 

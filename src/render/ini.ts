@@ -20,8 +20,9 @@ export type IniPlace = {
 type Line = readonly [name: string, text: string];
 
 /**
- * The same model, sizes, place and `drainable` (databases that a drain by lifetime is to reach; all, where absent) give the same bytes. `[databases]` comes first: its lines survive a refused line below
- * them. In `[pgbouncer]` a refused line resets all that stands below it, so logins and encryption stand high.
+ * The same model, sizes, place and `drainable` (databases that a drain by lifetime is to reach; all, where absent) give the same bytes.
+ * `[databases]` comes first: its lines survive a refused line below them. In `[pgbouncer]` a refused line resets all that stands below it, so
+ * logins and encryption stand high.
  * @throws RenderError when something can't be written so that PgBouncer reads exactly that.
  */
 export function renderIni(
