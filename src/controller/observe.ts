@@ -222,7 +222,8 @@ async function readPooler(
     const view = await console.read(signal);
     const refusal = refusals.get(pod.uid);
     // A refused file has the pod go back to boot.ini in the same container.
-    const restartedUnseen = refusal === undefined && prover.restartedUnseen(pod, view.config.get('conffile'));
+    const restartedUnseen =
+      refusal === undefined && prover.restartedUnseen(pod, view.config.get('conffile'), base.nowMs);
     const reading = {
       ok: true,
       view,
@@ -230,6 +231,7 @@ async function readPooler(
       serverProof: 'untried',
       refusal,
       restartedUnseen,
+      ranLive: prover.ranLive(pod),
     } as const;
     // Logins prove nothing about a configuration that is not loaded, and a pod on its way out needs no proof.
     const database = view.databases[0]?.name ?? databasesOf(base.pool)[0]?.name;

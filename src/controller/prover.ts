@@ -13,6 +13,7 @@ const LOGIN_TIMEOUT_MS = 1_500;
 const SERVER_LOGIN_TIMEOUT_MS = 2_500;
 /** A login that failed is tried again no sooner than PgBouncer would try its server again. */
 const RETRY_MS = 1_000;
+const RESTART_TOLD_WITHIN_MS = 30_000;
 
 type Attempt = { readonly key: string; readonly proof: ServerProof; readonly atMs: number };
 
@@ -41,8 +42,8 @@ export type ServerProofInput = {
 export class Prover {
   readonly #userlists = new Map<string, string>();
   readonly #servers = new Map<string, Attempt>();
-  /** Pod → container in which its live.ini was last seen in force. */
-  readonly #ranLive = new Map<string, string>();
+  /** Pod → container in which its live.ini was last seen in force, and since when it runs boot.ini again. */
+  readonly #ranLive = new Map<string, { readonly container: string; readonly leftAtMs?: number }>();
   readonly #marks = new Map<string, ServerMark>();
   readonly #logins: ProofLogins;
 
@@ -88,11 +89,21 @@ export class Prover {
 
   /**
    * Whether the container that the API names has been seen with its live.ini and is not there any more: the kubelet tells of a restart up to
-   * a second after the new process answers.
+   * a second after the new process answers. Where it tells of none for long there was none: a leader of before had the pod go back to boot.ini.
    */
-  restartedUnseen(pod: PodFacts, conffile: string | undefined): boolean {
-    if (conffile === PLACE.liveFile) this.#ranLive.set(pod.uid, pod.container.id ?? '');
-    return conffile === PLACE.bootFile && this.#ranLive.get(pod.uid) === (pod.container.id ?? '');
+  restartedUnseen(pod: PodFacts, conffile: string | undefined, nowMs: number): boolean {
+    const container = pod.container.id ?? '';
+    if (conffile === PLACE.liveFile) this.#ranLive.set(pod.uid, { container });
+    const ran = this.#ranLive.get(pod.uid);
+    if (conffile !== PLACE.bootFile || ran?.container !== container) return false;
+    const { leftAtMs = nowMs } = ran;
+    this.#ranLive.set(pod.uid, { container, leftAtMs });
+    return nowMs - leftAtMs < RESTART_TOLD_WITHIN_MS;
+  }
+
+  /** Whether the pod was ever seen with its live.ini in force. */
+  ranLive(pod: PodFacts): boolean {
+    return this.#ranLive.has(pod.uid);
   }
 
   forget(stillThere: ReadonlySet<string>, mine: (uid: string) => boolean): void {

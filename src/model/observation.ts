@@ -77,6 +77,8 @@ export type PoolerReading =
       readonly serverProof: ServerProof;
       /** It ran its live.ini in this very container and now runs boot.ini: the container was replaced, and the API does not say so yet. */
       readonly restartedUnseen?: boolean;
+      /** Its live.ini was in force once, so the file is there: a RELOAD that is refused speaks of what it says. */
+      readonly ranLive?: boolean;
       /** Of the last attempt to load live.ini. */
       readonly refusal: LoadRefusal | undefined;
     }

@@ -27,6 +27,8 @@ export type PoolRow = {
   readonly serversActive: number;
   readonly serversIdle: number;
   readonly serversLogin: number;
+  /** Connections that pass a cancel request on; they log in nowhere and end in milliseconds. */
+  readonly serversCancelling: number;
   readonly servers: number;
   readonly maxWaitMs: number;
 };

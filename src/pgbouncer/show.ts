@@ -93,6 +93,7 @@ export function decodePools(rows: readonly ShowRow[]): readonly PoolRow[] {
       serversActive,
       serversIdle,
       serversLogin,
+      serversCancelling: countOf(row, 'sv_active_cancel', path),
       servers: serversActive + serversIdle + serversLogin + others,
       maxWaitMs: countOf(row, 'maxwait', path) * 1000 + countOf(row, 'maxwait_us', path) / 1000,
     };

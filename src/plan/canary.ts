@@ -107,8 +107,8 @@ function verdict(
     message,
     at: isoTime(observation.nowMs),
   });
-  // The former live.ini was accepted, so a refusal can only be about the new one.
-  if (unproved.kind === 'refused') {
+  // A former live.ini was accepted, so a refusal can only be about the new one; before the first has arrived it is about a file that is not there.
+  if (unproved.kind === 'refused' && canary.reading?.ok === true && canary.reading.ranLive === true) {
     const suspects = differences(record.model, target.model);
     const setting = settingIn(unproved.message, target) ?? suspects.map(({ part }) => part).join(', ');
     const changes = suspects.map(({ part, now }) => (now === undefined ? part : `${part} = ${now}`)).join(', ');

@@ -4,7 +4,7 @@ import { PLACE } from '../model/names.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Sizes } from '../model/pooler-model.ts';
 import type { PoolerView } from '../model/pooler-view.ts';
-import { sumOf } from '../sizing/sizes.ts';
+import { sizeOf, sumOf } from '../sizing/sizes.ts';
 import { orphansOf } from './ledger-cell.ts';
 import { gonePods } from './gone-pods.ts';
 import { stepLedger, type Cell, type LedgerInput, type LedgerStep } from './ledger.ts';
@@ -43,18 +43,25 @@ export type GrantInput = {
   readonly basis: SizingBasis;
   /** Sizes in boot.ini as it is now; empty for databases it does not have. */
   readonly bootFloors: Sizes;
-  /** Sizes that must stay free for each pod that may appear: the larger of boot.ini's now and those it is about to have. */
+  /** Sizes that must stay free for each pod that may appear: boot.ini's now or those it is about to have, whichever are more. */
   readonly floors: Sizes;
   readonly targets: ReadonlyMap<string, Sizes>;
   /** Grows are left out while some pod does not carry this leader's epoch yet. */
   readonly mayGrow: boolean;
 };
 
+type CellOfPod = Cell & {
+  /** Connections that PgBouncer has to PostgreSQL, those for cancel requests left out: they last for milliseconds, and are none of the pool. */
+  readonly lastingInPooler?: number;
+};
+
 export function planGrants(input: GrantInput): GrantStep {
   const { observation, states, basis } = input;
   const declared = new Set(basis.databases.map((database) => database.name));
-  const cells = states.flatMap((state) => cellsOf(state, declared, input));
   const leaving = new Map(states.map((state) => [state.pod.uid, leavingCells(state, declared, input)]));
+  const cells = states
+    .flatMap((state) => cellsOf(state, declared, input))
+    .filter(({ pod, database }) => leaving.get(pod)?.[database] === undefined);
   const stillHeld = states.reduce(
     (sum, { pod }) => sum + Math.max(sumOf(leaving.get(pod.uid) ?? {}), strayBackends(pod, input)),
     0,
@@ -88,7 +95,7 @@ export function planGrants(input: GrantInput): GrantStep {
 
 function nextSizes(
   pod: PodFacts,
-  cells: readonly Cell[],
+  cells: readonly CellOfPod[],
   ledger: LedgerStep,
   leaving: Sizes,
   mayGrow: boolean,
@@ -102,20 +109,28 @@ function nextSizes(
     const change = proposed?.kind === 'grow' && !mayGrow ? undefined : proposed;
     const size = change?.to ?? cell.granted;
     if (size >= 1) sizes[cell.database] = size;
-    const standing = ledger.settled.some(isThis) ? 0 : (cell.unsettled ?? 0);
+    const standing = ledger.settled.some(isThis) ? 0 : Math.max(cell.unsettled ?? 0, aboveItsSize(cell));
     const reckonedWith = change === undefined ? standing : (change.unsettled ?? 0);
     if (reckonedWith > size) unsettled[cell.database] = reckonedWith;
   }
   return { sizes, unsettled: Object.keys(unsettled).length === 0 ? undefined : unsettled };
 }
 
-function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInput): readonly Cell[] {
+/**
+ * What a pool holds above the size in force: it was opened under a larger one that was in force meanwhile, as boot.ini's after a refusal. Nothing
+ * but a drain brings it down.
+ */
+function aboveItsSize({ granted, inForce, poolerRestarted, lastingInPooler = 0 }: CellOfPod): number {
+  return inForce === granted && poolerRestarted !== true && lastingInPooler > granted ? lastingInPooler : 0;
+}
+
+function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInput): readonly CellOfPod[] {
   const { pod, reading, phase } = state;
   const view = reading?.ok === true ? reading.view : undefined;
   const { nowMs } = input.observation;
   const justChanged = pod.grant !== undefined && nowMs - pod.grant.atMs < CHANGE_INTERVAL_MS;
   const canChange = phase !== 'Terminating' && !justChanged && (view !== undefined || pod.grant === undefined);
-  return [...declared].map((database): Cell => {
+  return [...declared].map((database): CellOfPod => {
     const unsettled = pod.grant?.unsettled?.[database];
     const booted = input.bootFloors[database] ?? 0;
     // A pod that was never told anything starts at boot.ini's size, so that much is as good as in force.
@@ -133,6 +148,7 @@ function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInp
       ...(restarted ? { poolerRestarted: true } : {}),
       ...(inForce === undefined ? {} : { inForce }),
       ...(seenByPooler === undefined ? {} : { seenByPooler }),
+      ...(view === undefined ? {} : { lastingInPooler: serversOf(view, database) - cancelsOf(view, database) }),
       ...(seenByServer === undefined ? {} : { seenByServer }),
       ...(unsettled === undefined ? {} : { unsettled }),
     };
@@ -186,7 +202,12 @@ function leavingCells(
   const names = new Set([...Object.keys(grant?.sizes ?? {}), ...Object.keys(grant?.unsettled ?? {}), ...running]);
   const held: Record<string, number> = {};
   for (const name of names) {
-    if (declared.has(name)) continue;
+    // One that is declared again before what was cut can have ended comes back when it has.
+    const isCut =
+      (settled || grant?.removedAtMs !== undefined) &&
+      sizeOf(grant?.sizes, name) === undefined &&
+      sizeOf(grant?.unsettled, name) !== undefined;
+    if (declared.has(name) && (!isCut || counted)) continue;
     const inForce = view === undefined ? (bootFloors[name] ?? 0) : sizeInForce(view, name);
     const servers = view === undefined ? 0 : serversOf(view, name);
     if (settled && counted && grant?.sizes[name] === undefined && inForce === 0 && servers === 0) continue;
@@ -219,6 +240,10 @@ function strayBackends(pod: PodFacts, { observation, basis }: GrantInput): numbe
 function sizeInForce(view: PoolerView, database: string): number {
   const row = view.databases.find((candidate) => candidate.name === database);
   return row === undefined ? 0 : Math.max(row.poolSize, row.maxConnections);
+}
+
+function cancelsOf(view: PoolerView, database: string): number {
+  return view.pools.filter((pool) => pool.database === database).reduce((sum, pool) => sum + pool.serversCancelling, 0);
 }
 
 export function serversOf(view: PoolerView, database: string): number {

@@ -67,15 +67,18 @@ export function stepLedger(input: LedgerInput): LedgerStep {
   );
   const free = unknown ? 0 : Math.max(0, input.budget - committed - setAside);
 
+  const freeToGrow = Math.max(0, free - (input.podsToCreate ?? 0) * sumOf(input.floors));
+  const overcommitted = Math.max(0, committed - input.budget);
+
   const settled = input.cells.filter((cell) => cell.unsettled !== undefined && isVerified(cell));
   const shrinks = input.cells.flatMap((cell) => shrinkOf(cell, targetOf(cell, input.targets)));
   return {
     committed,
     setAside,
     free,
-    changes: [...shrinks, ...growsOf(input, Math.max(0, free - (input.podsToCreate ?? 0) * sumOf(input.floors)))],
+    changes: [...shrinks, ...growsOf(input, freeToGrow, overcommitted > 0)],
     settled: settled.map(({ pod, database }) => ({ pod, database })),
-    overcommitted: Math.max(0, committed - input.budget),
+    overcommitted,
   };
 }
 
@@ -99,17 +102,23 @@ function shrinkOf(cell: Cell, target: number | undefined): readonly GrantChange[
   const wanted = mayWrite(cell, 'shrink') ? target : roomBesideOrphans(cell);
   if (wanted === undefined || wanted >= cell.granted) return [];
   const { pod, database, granted: from } = cell;
-  return [{ pod, database, from, to: wanted, kind: 'shrink', unsettled: ceilingOf({ ...cell, floor: 0 }) }];
+  // A former shrink that is proved by now leaves nothing to be reckoned with.
+  const unsettled = ceilingOf({ ...cell, floor: 0, ...(isVerified(cell) ? { unsettled: undefined } : {}) });
+  return [{ pod, database, from, to: wanted, kind: 'shrink', unsettled }];
 }
 
-/** Grows within `free`, one unit at a time to the cell with the smallest part of its target; integers only. */
-function growsOf(input: LedgerInput, free: number): readonly GrantChange[] {
+/**
+ * Grows within `free`, one unit at a time to the cell with the smallest part of its target; integers only. Up to its old cap a cell is paid for,
+ * unless more is committed than there is: then what an old cap still stands for must come free first.
+ */
+function growsOf(input: LedgerInput, free: number, overcommitted: boolean): readonly GrantChange[] {
   const claims = input.cells
     .flatMap((cell) => {
       const target = targetOf(cell, input.targets) ?? 0;
       // Where more is seen than any size allows, backends have outlived their clients: more room would come on top of them.
       const may = mayWrite(cell, 'grow') && committedOf(cell) === ceilingOf(cell);
-      return may && target > cell.granted ? [{ cell, target, to: cell.granted, paid: ceilingOf(cell) }] : [];
+      const paid = overcommitted ? cell.granted : ceilingOf(cell);
+      return may && target > cell.granted ? [{ cell, target, to: cell.granted, paid }] : [];
     })
     .sort((a, b) => order(a.cell, b.cell));
   // A database that a pod can't be told of yet must find room for its first connection when it can.

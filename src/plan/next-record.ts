@@ -1,6 +1,7 @@
 // What boot.ini becomes: the configuration that every pod was proved to run, at sizes that a pod may take unasked.
 import { sameJson } from '../model/canonical.ts';
 import type { Sizes } from '../model/pooler-model.ts';
+import { leastBudget } from '../sizing/size-fleet.ts';
 import type { Chosen } from './basis.ts';
 import type { Choice } from './canary.ts';
 import type { GrantStep } from './grants.ts';
@@ -43,8 +44,10 @@ function lowered(record: ProvedRecord, wanted: Sizes, budget: number): { record:
   const floors = Object.fromEntries(
     Object.entries(record.floors).map(([name, floor]) => [name, Math.min(floor, wanted[name] ?? floor)]),
   );
-  // A lower budget holds from when it is kept to, whatever else of the specification can be had later.
-  const basis = budget < record.basis.budget ? { ...record.basis, budget } : record.basis;
+  // A lower budget holds from when it is kept to, whatever else of the specification can be had later; but not below what this one can live on.
+  const { replicas, databases } = record.basis;
+  const least = Math.max(budget, leastBudget(replicas, databases.length));
+  const basis = least < record.basis.budget ? { ...record.basis, budget: least } : record.basis;
   if (basis === record.basis && sameJson(floors, record.floors))
     return { record, why: 'boot.ini is not as it was proved' };
   return { record: { ...record, basis, floors }, why: 'pods are to boot with smaller sizes' };

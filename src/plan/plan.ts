@@ -5,9 +5,9 @@ import type { Finding } from '../model/finding.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action, Plan } from '../model/plan.ts';
 import type { Sizes } from '../model/pooler-model.ts';
-import { sumOf } from '../sizing/sizes.ts';
+import { sizeOf, sumOf } from '../sizing/sizes.ts';
 import { blocked, chooseBasis, type Chosen } from './basis.ts';
-import { chooseModels, isServerFault } from './canary.ts';
+import { chooseModels, isServerFault, type Choice } from './canary.ts';
 import {
   foreignChildren,
   planBoot,
@@ -30,7 +30,7 @@ import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
 import { planReplicaSets } from './replica-sets.ts';
 import { serverHash } from './server-hash.ts';
 import { summarize } from './summary.ts';
-import { largerSizes } from './targets.ts';
+import { moreOf } from './targets.ts';
 import { nextLook, waitsMs } from './waits.ts';
 
 /** What has not arrived and gives no sign is looked at this often. */
@@ -56,14 +56,14 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
   const { states, basis, target, desired, fleet } = chosen;
   const drain = drainTimes(observation.pool);
   const choice = chooseModels(observation, states, target, record);
-  const floors = largerSizes(record?.floors ?? {}, fleet.floors);
+  const floors = moreOf(record?.floors ?? {}, fleet.floors);
   const grants = planGrants({
     observation,
     states,
     basis,
     bootFloors: record?.floors ?? {},
     floors,
-    targets: chosen.targets.perPod,
+    targets: ofItsModel(chosen, choice),
     mayGrow: states.every(
       ({ pod, phase }) => phase === 'Terminating' || pod.grant === undefined || pod.grant.epoch === observation.epoch,
     ),
@@ -125,6 +125,19 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     patchEachPodOnce(actions),
     status,
     nextLook(actions, pending ?? (arrived ? undefined : NOT_ARRIVED_MS)),
+  );
+}
+
+/** Room for a database goes to pods that are to run it now: first to the one that tries it, which else would wait for what others can't use yet. */
+function ofItsModel({ states, targets }: Chosen, choice: Choice): ReadonlyMap<string, Sizes> {
+  return new Map(
+    states.map((state) => {
+      const { databases } = choice.modelFor(state).model;
+      const has = (name: string): boolean =>
+        sizeOf(state.pod.grant?.sizes, name) !== undefined || databases.some((database) => database.name === name);
+      const sizes = targets.perPod.get(state.pod.uid) ?? {};
+      return [state.pod.uid, Object.fromEntries(Object.entries(sizes).filter(([name]) => has(name)))];
+    }),
   );
 }
 

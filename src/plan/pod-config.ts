@@ -63,8 +63,8 @@ function configure(state: PodState, input: PodConfigInput): readonly Action[] | 
 }
 
 /**
- * What the pod should carry; undefined while there is no room for all its databases, or a file it would name is not there yet. A pod that is to
- * get one database more goes on with what it has until there is room for it: else the shrink that makes the room could not be written.
+ * What the pod should carry. A pod that is to get one database more goes on with what it has until there is room for it: else the shrink that
+ * makes the room could not be written. Without a file that it would name, or any size for what nobody declares any more, it stays as it is.
  */
 function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; text: string } | undefined {
   const { pod } = state;
@@ -73,18 +73,17 @@ function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; te
   const { standing } = input.choice;
   const wanted = input.choice.modelFor(state);
   // What is declared no more has the size that it has: of the last grant, or of boot.ini.
-  const goesOn = [wanted.modelHash, pod.grant?.model].includes(standing?.modelHash) || pod.grant === undefined;
   const fitting =
     sizedModel(wanted, next.sizes) ??
-    (standing !== undefined && goesOn
-      ? sizedModel(standing, { ...input.bootFloors, ...pod.grant?.sizes, ...next.sizes })
-      : undefined);
-  if (fitting === undefined) return undefined;
+    (standing === undefined
+      ? undefined
+      : sizedModel(standing, { ...(pod.grant?.sizes ?? input.bootFloors), ...next.sizes }));
+  if (fitting === undefined) return asItIs(pod, next, input.observation.epoch);
   const { model, modelHash, sizes } = fitting;
   const files = [model.userlistFile, ...(model.serverTls.caFile === undefined ? [] : [model.serverTls.caFile])];
   const projected = pod.grant === undefined || input.observation.nowMs - input.filesWrittenAtMs >= SECRET_LEAD_MS;
   if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash))
-    return undefined;
+    return asItIs(pod, next, input.observation.epoch);
   const { ini, drainable } = renderLive(pod, model, sizes, next.unsettled);
   const grant: Grant = {
     sizes,
@@ -97,6 +96,27 @@ function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; te
     atMs: pod.grant?.atMs ?? input.observation.nowMs,
   };
   return { grant, text: ini.text };
+}
+
+/** The same file, and what is to be known of it: the leader's mark, without which nothing in the fleet may grow, and what is settled. */
+function asItIs(
+  { grant, live }: PodFacts,
+  { unsettled, removedAtMs }: NextSizes,
+  epoch: number,
+): { grant: Grant; text: string } | undefined {
+  if (grant === undefined || live === undefined) return undefined;
+  const { sizes, drainable, model, ini, atMs } = grant;
+  const open = Object.entries(unsettled ?? {}).filter(([database, size]) => size > (sizes[database] ?? 0));
+  return {
+    grant: {
+      sizes,
+      ...(open.length === 0 ? {} : { unsettled: Object.fromEntries(open) }),
+      ...(removedAtMs === undefined ? {} : { removedAtMs }),
+      ...(drainable === undefined ? {} : { drainable }),
+      ...{ model, ini, epoch, atMs },
+    },
+    text: live,
+  };
 }
 
 /** A model with a size for each of its databases; undefined while one has none. */

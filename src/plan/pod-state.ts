@@ -2,6 +2,7 @@
 import type { Observation, PodFacts, PoolerReading } from '../model/observation.ts';
 import type { PoolerModel, RenderedIni } from '../model/pooler-model.ts';
 import { PLACE } from '../model/names.ts';
+import { sizeOf } from '../sizing/sizes.ts';
 import { renderIni } from '../render/ini.ts';
 import { compareReadBack, type Mismatch } from '../render/read-back.ts';
 
@@ -81,6 +82,8 @@ export function loadedIni(reading: PoolerReading & { ok: true }): string | undef
 function expectedIni(pod: PodFacts, models: KnownModels): RenderedIni | undefined {
   const model = pod.grant === undefined ? undefined : models.get(pod.grant.model);
   if (model === undefined || pod.grant === undefined) return undefined;
-  const expected = renderIni(model, pod.grant.sizes, { secretsFolder: PLACE.secretsFolder }, pod.grant.drainable);
+  const { sizes } = pod.grant;
+  if (model.databases.some(({ name }) => sizeOf(sizes, name) === undefined)) return undefined;
+  const expected = renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder }, pod.grant.drainable);
   return expected.hash === pod.grant.ini ? expected : undefined;
 }

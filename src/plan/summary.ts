@@ -6,9 +6,8 @@ import { LABEL, PLACE } from '../model/names.ts';
 import type { Observation } from '../model/observation.ts';
 import { leftBehind, mayStillHold } from './gone-pods.ts';
 import { othersStatus } from './others.ts';
-import { sumOf } from '../sizing/sizes.ts';
+import { largerSizes, sumOf } from '../sizing/sizes.ts';
 import type { PodState } from './pod-state.ts';
-import { largerSizes } from './targets.ts';
 import { conditions, type SummaryInput } from './verdicts.ts';
 
 /** A new size takes well under a second; what takes longer than this is not as it should be. */

@@ -42,7 +42,7 @@ export function sizePods(
     });
   const whole = size(basis.budget);
   const floors = whole.feasible ? whole.floors : {};
-  const held = basis.replicas * (sumOf(largerSizes(bootFloors, floors)) - sumOf(floors));
+  const held = basis.replicas * (sumOf(moreOf(bootFloors, floors)) - sumOf(floors));
   const surge = rolling ? sumOf(floors) : 0;
   const fitting = [held + surge, held, 0]
     .map((kept) => ({ kept, fleet: kept === 0 ? whole : size(basis.budget - kept) }))
@@ -61,11 +61,9 @@ export function sizePods(
   return { fleet, perPod, surgeKeptFree };
 }
 
-/** Of each database the larger size. */
-export function largerSizes(a: Sizes, b: Sizes): Sizes {
-  return Object.fromEntries(
-    [...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [name, Math.max(a[name] ?? 0, b[name] ?? 0)]),
-  );
+/** Those that are more in sum: a pod boots at the one or the other, never at both. */
+export function moreOf(a: Sizes, b: Sizes): Sizes {
+  return sumOf(a) > sumOf(b) ? a : b;
 }
 
 /** A draining pod gives up its share in step with its clients: a server more than clients can never be busy, and it never grows again. */

@@ -18,7 +18,8 @@ export function waitsMs(
   const waits: number[] = [];
   for (const state of states) {
     if (state.phase === 'Draining') waits.push(500);
-    if (state.pod.grant?.unsettled !== undefined) waits.push(150);
+    // Until the file that lowers it is there nothing shrinks.
+    if (state.pod.grant?.unsettled !== undefined && state.unproved?.kind !== 'notLoaded') waits.push(150);
     if (state.phase === 'Terminating') {
       const dueMs = drainEndsAtMs(state, drain);
       const waiting = dueMs !== undefined && state.clients !== undefined && state.clients > 0;

@@ -10,3 +10,10 @@ export function sizeOf(sizes: Sizes | undefined, database: string): number | und
 export function sumOf(sizes: Sizes): number {
   return Object.values(sizes).reduce((sum, size) => sum + size, 0);
 }
+
+/** Of each database the larger size. */
+export function largerSizes(a: Sizes, b: Sizes): Sizes {
+  return Object.fromEntries(
+    [...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [name, Math.max(a[name] ?? 0, b[name] ?? 0)]),
+  );
+}

@@ -1,9 +1,10 @@
-// What counts as a change of the way to the server: only then are logins held back for a RELOAD, and proved anew after it.
+// What the operator remembers of a pod from look to look: how its server was proved, and which file it ran.
 import assert from 'node:assert/strict';
 import type { PoolerModel, Sizes } from '../../src/model/pooler-model.ts';
 import { SecretText } from '../../src/model/secret-text.ts';
 import type { PoolerConsole } from '../../src/pgbouncer/console.ts';
 import { Prover } from '../../src/controller/prover.ts';
+import { PLACE } from '../../src/model/names.ts';
 import { renderIni } from '../../src/render/ini.ts';
 import { newPod } from '../support/observation.ts';
 
@@ -29,12 +30,16 @@ function live({
   return renderIni(model, sizes, { secretsFolder: '/files' }, drainable).text;
 }
 
-async function provedWith(text: string): Promise<Prover> {
-  const prover = new Prover({
+function newProver(): Prover {
+  return new Prover({
     proveLogin: async () => Promise.resolve(true),
     markServers: async () => Promise.resolve(new Set()),
     proveServerLogin: async () => Promise.resolve({ proved: true, by: 'NewServer', tookMs: 1 }),
   });
+}
+
+async function provedWith(text: string): Promise<Prover> {
+  const prover = newProver();
   const proof = await prover.server({
     ...{ pod: POD, live: text, console: CONSOLE, users: [], database: 'orders', nowMs: 0, signal },
     credentials: {
@@ -57,5 +62,34 @@ describe('the way to the server', () => {
   it('is another one when the host changes', async () => {
     const prover = await provedWith(live({}));
     assert.equal(await prover.beforeLoad(POD, live({ host: 'other' }), CONSOLE, signal), true);
+  });
+});
+
+describe('a pod that runs boot.ini after its live.ini, in the container that the API names', () => {
+  const POD_IN = (container: string) => ({ ...POD, container: { ...POD.container, id: container } });
+
+  it('has restarted, which the API is about to tell; when it never does, a leader of before had it go back', () => {
+    const prover = newProver();
+    const unseen = (conffile: string, nowMs: number, container = 'c1'): boolean =>
+      prover.restartedUnseen(POD_IN(container), conffile, nowMs);
+    assert.equal(unseen(PLACE.bootFile, 0), false, 'it has never run another');
+    assert.equal(unseen(PLACE.liveFile, 1_000), false);
+    assert.equal(unseen(PLACE.bootFile, 20_000), true);
+    assert.equal(unseen(PLACE.bootFile, 49_000), true);
+    assert.equal(unseen(PLACE.bootFile, 50_000), false);
+    assert.equal(unseen(PLACE.liveFile, 51_000), false);
+    assert.equal(unseen(PLACE.bootFile, 52_000), true);
+    assert.equal(unseen(PLACE.bootFile, 53_000, 'c2'), false, 'the API tells of the new container');
+  });
+
+  it('is known to have its live.ini from when that was in force', () => {
+    const prover = newProver();
+    prover.restartedUnseen(POD, PLACE.bootFile, 0);
+    assert.equal(prover.ranLive(POD), false);
+    prover.restartedUnseen(POD, PLACE.liveFile, 0);
+    prover.restartedUnseen(POD, PLACE.bootFile, 0);
+    assert.equal(prover.ranLive(POD), true);
+    prover.forget(new Set(), () => true);
+    assert.equal(prover.ranLive(POD), false);
   });
 });

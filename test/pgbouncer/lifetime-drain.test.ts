@@ -19,6 +19,7 @@ async function lifetimeOf(open: Readonly<Record<string, number>>, drain: Pick<Li
           serversActive: 0,
           serversIdle: 0,
           serversLogin: 0,
+          serversCancelling: 0,
         },
         ...{
           servers: lifetime === undefined ? servers : Math.min(servers, drain.targets[database] ?? servers),

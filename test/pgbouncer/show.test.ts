@@ -125,7 +125,7 @@ describe('SHOW rows', () => {
     const [pool] = decodePools([POOL]);
     assert.deepEqual(pool, {
       ...{ database: 'orders', user: 'app', clientsActive: 7, clientsWaiting: 2 },
-      ...{ serversActive: 5, serversIdle: 3, serversLogin: 1, servers: 22, maxWaitMs: 1250 },
+      ...{ serversActive: 5, serversIdle: 3, serversLogin: 1, serversCancelling: 1, servers: 22, maxWaitMs: 1250 },
     });
   });
 

@@ -44,6 +44,36 @@ describe('the pod that tries a new configuration', () => {
   });
 });
 
+describe('a RELOAD that the canary refuses', () => {
+  /** What is made of it so long after the pod was told. */
+  function verdict(ranLive: boolean, agoMs: number): string | undefined {
+    const seen = settled();
+    const [pod] = seen.pods;
+    const record = readProvedRecord(seen);
+    assert.ok(pod?.grant !== undefined && record !== undefined);
+    const reading = seen.poolers.get(pod.uid);
+    assert.ok(reading?.ok === true);
+    const told = { ...pod, grant: { ...pod.grant, model: 'new', atMs: seen.nowMs - agoMs } };
+    const refusal = { ini: pod.grant.ini, message: 'RELOAD failed', atMs: seen.nowMs };
+    const { setting } =
+      choose({
+        ...seen,
+        pods: [told, ...seen.pods.slice(1)],
+        poolers: new Map([...seen.poolers, [pod.uid, { ...reading, ranLive, refusal }]]),
+      }).refusal ?? {};
+    return setting;
+  }
+
+  it('refuses the configuration at once', () => {
+    assert.equal(verdict(true, 100), 'configuration');
+  });
+
+  it('says nothing of it while the pod’s first file may not have arrived, and passes after that', () => {
+    assert.equal(verdict(false, 14_000), undefined);
+    assert.equal(verdict(false, 16_000), 'loading');
+  });
+});
+
 describe('a refusal', () => {
   const stands = (setting: string, agoMs: number): boolean => {
     const seen = settled();

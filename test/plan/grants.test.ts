@@ -219,6 +219,51 @@ describe('the ledger of a fleet', () => {
     });
   });
 
+  it('has a pool drained that holds more than its size, though nothing was shrunk: boot.ini was in force meanwhile', () => {
+    const holding = (servers: number, cancelling: number): Sizes | undefined => {
+      const seen = settled().observe();
+      const { uid } = largestOf(seen);
+      const step = ask(
+        withLargest(seen, {}, (former) => {
+          const pools = former.view.pools.map((pool) => ({ ...pool, servers, serversCancelling: cancelling }));
+          return { ...former, view: { ...former.view, pools } };
+        }),
+      );
+      return step.next.get(uid)?.unsettled;
+    };
+    assert.equal(holding(5, 0), undefined);
+    assert.deepEqual(holding(7, 0), { orders: 7 });
+    // Those that pass a cancel request on end by themselves.
+    assert.equal(holding(7, 2), undefined);
+  });
+
+  it('does not give a database back that is declared again before what was cut of it can have ended', () => {
+    const again = (agoMs: number): { sizes: Sizes; unsettled: Sizes | undefined } => {
+      const seen = settled().observe();
+      const { uid, grant } = largestOf(seen);
+      assert.ok(grant !== undefined);
+      // The file without it is in force, and its transactions go on at PostgreSQL.
+      const removed = {
+        ...grant,
+        model: 'without',
+        sizes: {},
+        unsettled: { orders: 5 },
+        removedAtMs: seen.nowMs - agoMs,
+      };
+      const step = ask(
+        withLargest(seen, { grant: removed }, (former) => ({
+          ...former,
+          view: { ...former.view, databases: [], pools: [] },
+        })),
+      );
+      const next = step.next.get(uid);
+      assert.ok(next !== undefined);
+      return { sizes: next.sizes, unsettled: next.unsettled };
+    };
+    assert.deepEqual(again(4_000), { sizes: {}, unsettled: { orders: 5 } });
+    assert.deepEqual(again(6_000), { sizes: { orders: 5 }, unsettled: undefined });
+  });
+
   it('leaves room for the replacements of all its pods while a surplus one is being taken away', () => {
     const seen = settled().observe();
     const [one] = seen.pods;

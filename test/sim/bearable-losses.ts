@@ -1,13 +1,36 @@
 // How many pods may be struck at once: only for so many is room set aside in the budget.
 import { ANNOTATION } from '../../src/model/names.ts';
-import { declaredReplicas, poolOf } from './fleet.ts';
+import { leastBudget } from '../../src/sizing/size-fleet.ts';
+import { sumOf } from '../../src/sizing/sizes.ts';
+import { declaredReplicas, podsOf, poolOf } from './fleet.ts';
 import { isTerminating } from './kube/pods.ts';
+import type { SimApi } from './kube/sim-api.ts';
 import type { SimWorld } from './sim-world.ts';
-import { podAddresses } from './truth.ts';
+import { bootSizes, podAddresses, provedRecord } from './truth.ts';
 
 /** What is set aside covers every wanted pod once; nobody takes more of them before those have gone. */
-export function bearableLosses(world: SimWorld): number {
-  return Math.max(0, declaredReplicas(poolOf(world.api)) - uninvited(world));
+export function bearableLosses(world: SimWorld, budget: number): number {
+  const { api } = world;
+  const replicas = wantedReplicas(api, budget);
+  const surplus = podsOf(api).filter((pod) => !isTerminating(pod)).length - replicas;
+  const surge = isTight(world, budget) ? Math.max(0, surplus) : 0;
+  return Math.max(0, replicas - surge - uninvited(world));
+}
+
+/** A declaration that the budget is too small for changes nothing: what was proved last goes on. */
+function wantedReplicas(api: SimApi, budget: number): number {
+  const { spec } = poolOf(api);
+  const declared = declaredReplicas({ spec });
+  return budget < leastBudget(declared, spec.databases.length)
+    ? (provedRecord(api)?.basis.replicas ?? declared)
+    : declared;
+}
+
+/** No floor can be kept free for the pod that a rollout adds, so it takes one that was set aside for a loss (ADR 9). */
+function isTight({ api }: SimWorld, budget: number): boolean {
+  const floors = bootSizes(api);
+  const { spec } = poolOf(api);
+  return budget - sumOf(floors) < leastBudget(declaredReplicas({ spec }), spec.databases.length);
 }
 
 /** Pods that are on their way out though the operator did not ask for it, and what is left of those that are gone. */

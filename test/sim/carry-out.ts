@@ -13,6 +13,10 @@ export type Stage = {
   readonly world: SimWorld;
   readonly draw: Draw;
   readonly story: Story;
+  /** What a budget may be raised to. */
+  readonly mostDeclared: number;
+  /** Connections that are declared for the fleet now. */
+  readonly budget: () => number;
   /** A new specification stands, as this generation. */
   readonly onDeclared: (spec: PoolConfigSpec, generation: number) => void;
   readonly secondLeader: (operation: Extract<Operation, { kind: 'secondLeader' }>) => void;
@@ -20,7 +24,7 @@ export type Stage = {
 
 export function carryOut(operation: Operation, stage: Stage): void {
   const { api } = stage.world;
-  const spec = editedSpec(poolOf(api).spec, operation);
+  const spec = editedSpec(poolOf(api).spec, operation, stage.mostDeclared);
   if (spec === undefined) disturb(operation, stage);
   else stage.onDeclared(spec, declare(api, spec));
 }
@@ -31,13 +35,13 @@ function declare(api: SimApi, spec: PoolConfigSpec): number {
   return (edited as unknown as PoolConfig).metadata.generation;
 }
 
-function disturb(operation: Operation, { world, draw, story, secondLeader }: Stage): void {
+function disturb(operation: Operation, { world, draw, story, budget, secondLeader }: Stage): void {
   const { api, kubelet, evicted } = world;
   const running = kubelet
     .running()
     .map(({ pod }) => pod)
     .filter((pod) => api.find('Pod', NAMESPACE, pod) !== undefined);
-  const bearable = bearableLosses(world);
+  const bearable = bearableLosses(world, budget());
   const victim = running.length === 0 || bearable === 0 ? undefined : draw.pick(running);
   switch (operation.kind) {
     case 'scaleWorkload': {

@@ -12,7 +12,7 @@ export function poolOf(api: SimApi): PoolConfig {
   return api.find('PoolConfig', NAMESPACE, POOL) as unknown as PoolConfig;
 }
 
-export function declaredReplicas({ spec }: PoolConfig): number {
+export function declaredReplicas({ spec }: Pick<PoolConfig, 'spec'>): number {
   return spec.fleet?.replicas ?? USUAL_REPLICAS;
 }
 
@@ -21,6 +21,12 @@ export function podsOf(api: SimApi): readonly SimPod[] {
     .list('Pod')
     .filter(({ metadata }) => metadata.labels?.[LABEL.pool] === POOL)
     .map(asPod);
+}
+
+/** The generation that status speaks of; undefined while that one is blocked, so that what stood before goes on. */
+export function toldGeneration({ status }: PoolConfig): number | undefined {
+  const stalled = status?.conditions?.some(({ type, status: holds }) => type === 'Stalled' && holds === 'True');
+  return stalled === true ? undefined : status?.observedGeneration;
 }
 
 /** Ready is told of what is declared now. */

@@ -45,8 +45,8 @@ export class Leaders {
     return this.#turns;
   }
 
-  /** The generation that an operator last made an unblocked plan for; undefined before it has. Without an epoch: the newest operator. */
-  seen(epoch = this.#epoch): number | undefined {
+  /** The generation that an operator last made an unblocked plan for; undefined before it has. */
+  seen(epoch: number): number | undefined {
     return this.#seen.get(epoch);
   }
 
@@ -92,7 +92,8 @@ export class Leaders {
       this.#halted.add(former);
       story.tell('history', `epoch ${former.epoch} is stopped in the middle of a write for ${heldMs} ms`);
       clock.setTimer(Math.min(heldMs, LEASE_MS), () => {
-        if (former.dead) return;
+        // One that was to come after a crash may be there already.
+        if (former.dead || this.#leading() !== undefined) return;
         story.tell('history', `a second leader takes over from epoch ${former.epoch}`);
         this.start();
       });

@@ -8,12 +8,12 @@ import { carryOut, type Stage } from './carry-out.ts';
 import { strike, type Coverage } from './coverage.ts';
 import type { Endpoint } from './contracts.ts';
 import { finalFaults } from './final-state.ts';
-import { isReady, poolOf } from './fleet.ts';
+import { isReady, poolOf, toldGeneration } from './fleet.ts';
 import type { History, Operation, Round } from './history.ts';
 import { holdings } from './holdings.ts';
 import { Leaders } from './leaders.ts';
 import { OperatorWrites } from './operator-writes.ts';
-import { budgetOf, firstSpec, NAMESPACE, POOL } from './operations.ts';
+import { budgetOf, firstSpec, mostDeclared, NAMESPACE, POOL } from './operations.ts';
 import { seededSecrets } from './seeded-secrets.ts';
 import { simWorld, type SimWorld } from './sim-world.ts';
 import { Steps } from './steps.ts';
@@ -102,6 +102,8 @@ class Life {
       world,
       draw,
       story,
+      mostDeclared: mostDeclared(setup),
+      budget: () => budgetOf(poolOf(world.api).spec, setup.maxConnections, setup.monitor),
       onDeclared: (spec, generation) => {
         this.#watchman.declare(budgetOf(spec, setup.maxConnections, setup.monitor), generation);
       },
@@ -196,7 +198,7 @@ class Life {
     const endpoints = kubelet.endpoints(NAMESPACE, { [LABEL.pool]: POOL, [LABEL.serving]: 'true' });
     if (endpoints !== this.#endpoints) plane.setEndpoints(endpoints);
     this.#endpoints = endpoints;
-    this.#watchman.check(this.#leaders.seen());
+    this.#watchman.check(toldGeneration(poolOf(this.#world.api)));
     this.#writes.check();
     this.#leaders.checkErrors();
   }

@@ -31,8 +31,11 @@ function databases(count: number): PoolConfigSpec['databases'] {
   return DATABASE_NAMES.slice(0, count).map((name, index) => ({ name, weight: index + 1 }));
 }
 
-/** The specification after an operation that edits it; undefined for one that does something else. */
-export function editedSpec(spec: PoolConfigSpec, operation: Operation): PoolConfigSpec | undefined {
+/**
+ * The specification after an operation that edits it; undefined for one that does something else. `most`: connections that a budget is raised to
+ * at most.
+ */
+export function editedSpec(spec: PoolConfigSpec, operation: Operation, most = Infinity): PoolConfigSpec | undefined {
   switch (operation.kind) {
     case 'editParameter':
       return {
@@ -55,7 +58,7 @@ export function editedSpec(spec: PoolConfigSpec, operation: Operation): PoolConf
     }
     case 'lowerBudget':
     case 'raiseBudget':
-      return { ...spec, budget: scaledBudget(spec.budget, operation.factor) };
+      return { ...spec, budget: scaledBudget(spec.budget, operation.factor, most) };
     case 'scaleWorkload':
     case 'evictPod':
     case 'losePod':
@@ -66,11 +69,16 @@ export function editedSpec(spec: PoolConfigSpec, operation: Operation): PoolConf
   }
 }
 
-function scaledBudget(budget: PoolConfigSpec['budget'], factor: number): PoolConfigSpec['budget'] {
+function scaledBudget(budget: PoolConfigSpec['budget'], factor: number, most: number): PoolConfigSpec['budget'] {
   const { connections, percent, reserve = 0 } = budget;
   if (connections !== undefined)
-    return { connections: Math.max(reserve + 1, Math.round(connections * factor)), reserve };
+    return { connections: Math.min(most, Math.max(reserve + 1, Math.round(connections * factor))), reserve };
   return { percent: Math.min(100, Math.max(1, Math.round((percent ?? 50) * factor))), reserve };
+}
+
+/** Nobody but a monitor sees that a budget is more than the server has; then the last pods would never come in. Trial logins need two. */
+export function mostDeclared({ monitor, maxConnections }: Setup): number {
+  return monitor ? Infinity : maxConnections - 3 - 2;
 }
 
 /** B as PostgreSQL's limits and the declaration give it: reckoned here once more, apart from the program under test. */

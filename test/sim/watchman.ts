@@ -15,6 +15,8 @@ export type Truth = {
   readonly pooler: (podUid: string) => PoolerTruth | undefined;
   /** Connections that outlived the pooler that opened them, and what poolers hold whose pods are gone. */
   readonly unowned: () => number;
+  /** As `unowned`, and what the processes without a pod may still open. */
+  readonly unownedAtMost: () => number;
   readonly pods: () => readonly LiveObject[];
   /** Pods that are declared. */
   readonly replicas: () => number;
@@ -63,8 +65,8 @@ export class Watchman {
     if (budget > this.#allowed) this.#allowed = budget;
   }
 
-  /** After every step of the world. `seen`: the generation that the operator's plan was made for, undefined while that is blocked. */
-  check(seen: number | undefined): void {
+  /** After every step of the world. `told`: the generation that status speaks of, undefined while that is blocked. */
+  check(told: number | undefined): void {
     this.#checks += 1;
     const real = this.#truth.realBackends();
     if (real > this.#allowed) {
@@ -73,7 +75,7 @@ export class Watchman {
       );
     }
     this.#most = Math.max(this.#most, real / this.#allowed);
-    if (this.#goal.budget >= this.#allowed || seen !== this.#goal.generation) return;
+    if (this.#goal.budget >= this.#allowed || told !== this.#goal.generation) return;
     // Until the floors of pods that others may take away are free again, one of those can still bring it above the lower budget.
     const setAside = this.#truth.replicas() * sumOf(this.#truth.bootSizes());
     if (this.potential() + setAside <= this.#goal.budget) this.#allowed = this.#goal.budget;
@@ -120,7 +122,7 @@ export class Watchman {
         sum +
         sumOf(largest([grant?.sizes ?? {}, formerSizes(grant, pooler), pooler?.inForce ?? {}, pooler?.held ?? {}]))
       );
-    }, this.#truth.unowned());
+    }, this.#truth.unownedAtMost());
   }
 }
 

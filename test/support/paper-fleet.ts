@@ -27,6 +27,8 @@ type PaperPod = {
   refusal: LoadRefusal | undefined;
   clients: number;
   busy: number;
+  /** Database → the largest size that was in force: so many servers its pool may still have. */
+  opened: ReadonlyMap<string, number>;
   /** What SET has changed since the last load. */
   set: ReadonlyMap<string, string>;
 };
@@ -87,6 +89,7 @@ export class PaperFleet {
     if (found === undefined) throw new Error(`there is no pod ${pod}`);
     found.clients = clients;
     found.busy = busy;
+    found.opened = largerOf(found.opened, found.loaded);
   }
 
   /** As by SET on the pod's console: in force until the next load. */
@@ -261,6 +264,7 @@ export class PaperFleet {
     pod.onBoot = message !== undefined;
     pod.set = new Map();
     pod.loaded = message === undefined ? pod.facts.live : this.#bootText();
+    pod.opened = largerOf(pod.opened, pod.loaded);
   }
 
   /** The ReplicaSet controller: makes missing pods, deletes surplus ones by deletion cost. */
@@ -281,6 +285,7 @@ export class PaperFleet {
           refusal: undefined,
           clients: 0,
           busy: 0,
+          opened: new Map(),
           set: new Map(),
         });
       }
@@ -289,7 +294,7 @@ export class PaperFleet {
   }
 }
 
-function reading({ loaded, onBoot, clients, busy, refusal, set }: PaperPod): PoolerReading {
+function reading({ loaded, onBoot, clients, busy, opened, refusal, set }: PaperPod): PoolerReading {
   const databases = databasesIn(loaded);
   const config = new Map([...SETTINGS.values()].map((setting) => [setting.name, setting.default ?? '']));
   for (const [, name, text] of loaded.slice(loaded.indexOf('[pgbouncer]')).matchAll(/^([a-z0-9_]+) = ?(.*)$/gm))
@@ -304,7 +309,8 @@ function reading({ loaded, onBoot, clients, busy, refusal, set }: PaperPod): Poo
     serversActive: Math.min(busy, row.poolSize),
     serversIdle: 0,
     serversLogin: 0,
-    servers: busy,
+    serversCancelling: 0,
+    servers: Math.min(busy, opened.get(row.name) ?? row.poolSize),
     maxWaitMs: 0,
   }));
   return {
@@ -312,8 +318,13 @@ function reading({ loaded, onBoot, clients, busy, refusal, set }: PaperPod): Poo
     view: { version: '1.26.1', config, databases, pools, stats: [], clients },
     userlistProved: true,
     serverProof: 'proved',
+    ranLive: true,
     refusal,
   };
+}
+
+function largerOf(former: ReadonlyMap<string, number>, text: string): ReadonlyMap<string, number> {
+  return new Map(databasesIn(text).map(({ name, poolSize }) => [name, Math.max(poolSize, former.get(name) ?? 0)]));
 }
 
 function databasesIn(text: string): readonly DatabaseRow[] {

@@ -81,8 +81,8 @@ export const POD_BUGS: readonly PlantedBug[] = [
     name: 'room-for-a-database-on-the-canary',
     rule: 'shrink, verify, grow: also the pod that tries a new configuration gives the room for it',
     file: 'src/plan/pod-config.ts',
-    find: '(standing !== undefined && goesOn',
-    replace: '(standing !== undefined && !goesOn',
+    find: ': sizedModel(standing, { ...(pod.grant?.sizes ?? input.bootFloors), ...next.sizes }));',
+    replace: ': undefined);',
     caughtBy: [
       { tests: 'test/plan/plan.test.ts', named: 'makes room for a database more in a fleet that has spent its budget' },
     ],

@@ -104,6 +104,12 @@ export class DataPlane {
     return this.#processes.get(ip);
   }
 
+  /** Addresses of processes that run, whoever still knows of them. */
+  runningAt(): readonly string[] {
+    this.advance();
+    return [...this.#processes].filter(([, process]) => !process.exited).map(([ip]) => ip);
+  }
+
   podAt(ip: string): string {
     return this.#processes.get(ip)?.start.pod ?? ip;
   }

@@ -39,6 +39,7 @@ export function poolRows(pools: readonly Pool[], nowMs: number): readonly PoolRo
       serversActive: active,
       serversIdle: idle.length,
       serversLogin,
+      serversCancelling: 0,
       servers: servers.size,
       maxWaitMs: first === undefined ? 0 : Math.round(nowMs - first.waitSinceMs),
     };
