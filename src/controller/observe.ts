@@ -2,7 +2,7 @@
 import { databasesOf, drainTimes, referencedSecrets } from '../api/poolconfig.ts';
 import type { LiveObject } from '../kube/resources.ts';
 import { contentHash } from '../model/canonical.ts';
-import { childNames, isChildName, LABEL, POOLER_PORT } from '../model/names.ts';
+import { childNames, isChildName, LABEL, PLACE, POOLER_PORT } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
 import type {
   LoadRefusal,
@@ -224,6 +224,7 @@ async function readPooler(
     // A refused file has the pod go back to boot.ini in the same container.
     const restartedUnseen =
       refusal === undefined && prover.restartedUnseen(pod, view.config.get('conffile'), base.nowMs);
+    const loaded = view.config.get('conffile') === PLACE.liveFile && view.config.get('syslog_ident') === pod.grant?.ini;
     const reading = {
       ok: true,
       view,
@@ -231,7 +232,7 @@ async function readPooler(
       serverProof: 'untried',
       refusal,
       restartedUnseen,
-      ranLive: prover.ranLive(pod),
+      ranLive: prover.ranLive(pod, loaded),
     } as const;
     // Logins prove nothing about a configuration that is not loaded, and a pod on its way out needs no proof.
     const database = view.databases[0]?.name ?? databasesOf(base.pool)[0]?.name;

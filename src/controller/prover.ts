@@ -44,6 +44,8 @@ export class Prover {
   readonly #servers = new Map<string, Attempt>();
   /** Pod → container in which its live.ini was last seen in force, and since when it runs boot.ini again. */
   readonly #ranLive = new Map<string, { readonly container: string; readonly leftAtMs?: number }>();
+  /** Pods that have had a live.ini in force. */
+  readonly #arrived = new Set<string>();
   readonly #marks = new Map<string, ServerMark>();
   readonly #logins: ProofLogins;
 
@@ -101,13 +103,14 @@ export class Prover {
     return nowMs - leftAtMs < RESTART_TOLD_WITHIN_MS;
   }
 
-  /** Whether the pod was ever seen with its live.ini in force. */
-  ranLive(pod: PodFacts): boolean {
-    return this.#ranLive.has(pod.uid);
+  /** Whether the pod was ever seen with a live.ini in force; `now`: it is. That it was told to read one says nothing of the kind. */
+  ranLive(pod: PodFacts, now: boolean): boolean {
+    if (now) this.#arrived.add(pod.uid);
+    return this.#arrived.has(pod.uid);
   }
 
   forget(stillThere: ReadonlySet<string>, mine: (uid: string) => boolean): void {
-    for (const memory of [this.#userlists, this.#servers, this.#marks, this.#ranLive]) {
+    for (const memory of [this.#userlists, this.#servers, this.#marks, this.#ranLive, this.#arrived]) {
       for (const uid of memory.keys()) if (mine(uid) && !stillThere.has(uid)) memory.delete(uid);
     }
   }

@@ -16,7 +16,7 @@ export function finalFaults({ api, plane }: Pick<SimWorld, 'api' | 'plane'>): re
   const faults: string[] = [];
   if (pool.status?.observedGeneration !== pool.metadata.generation) faults.push('status is of an older generation');
   const stalled = pool.status?.conditions?.some(({ type, status }) => type === 'Stalled' && status === 'True') === true;
-  const infeasible = stalled && ready?.reason === 'BudgetTooSmall';
+  const infeasible = stalled && ['BudgetTooSmall', 'NothingLeft'].includes(ready?.reason ?? '');
   if (ready?.status !== 'True' && !infeasible)
     faults.push(`Ready is ${ready?.status}: ${ready?.reason} ${ready?.message}`);
   const pods = podsOf(api);
