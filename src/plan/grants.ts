@@ -254,12 +254,20 @@ export function serversOf(view: PoolerView, database: string): number {
 function backendsOf(observation: Observation, pod: PodFacts, database: string): number | undefined {
   const backends = seenBackends(observation);
   if (backends === undefined || pod.ip === undefined) return undefined;
-  const databases = databasesOf(observation.pool);
-  const entry = databases.find((candidate) => candidate.name === database);
-  const aliases = databases.filter((candidate) => candidate.database === entry?.database);
-  if (entry === undefined || aliases.length > 1) return undefined;
+  const names = namesAtServer(observation);
+  const name = names.get(database);
+  if (name === undefined || [...names.values()].filter((other) => other === name).length > 1) return undefined;
   return backendsFrom(
-    backends.filter((group) => group.database === entry.database),
+    backends.filter((group) => group.database === name),
     pod.ip,
   );
+}
+
+/** Database → what PostgreSQL calls it; also of those that only the proved configuration has, which stands while another is refused. */
+function namesAtServer(observation: Observation): ReadonlyMap<string, string> {
+  const proved = readProvedRecord(observation)?.model.databases ?? [];
+  return new Map([
+    ...proved.map(({ name, dbname }) => [name, dbname] as const),
+    ...databasesOf(observation.pool).map(({ name, database }) => [name, database] as const),
+  ]);
 }

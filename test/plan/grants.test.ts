@@ -12,6 +12,8 @@ import { readProvedRecord } from '../../src/plan/proved-record.ts';
 import { workload } from '../support/observation.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
 
+const ORDERS = { name: 'orders', database: 'orders_production', poolMode: 'transaction', weight: 1 } as const;
+const REPORTS = { ...ORDERS, name: 'reports', database: 'reports' };
 const LIMITS = { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 };
 
 /** What the ledger answers for what is observed, as planning would ask it. */
@@ -174,12 +176,10 @@ describe('the ledger of a fleet', () => {
   });
 
   it('keeps back what a pod holds of a database that is no longer declared', () => {
-    const orders = { name: 'orders', database: 'orders_production', poolMode: 'transaction', weight: 1 } as const;
-    const reports = { ...orders, name: 'reports', database: 'reports' };
-    const fleet = new PaperFleet({ databases: [orders, reports] });
+    const fleet = new PaperFleet({ databases: [ORDERS, REPORTS] });
     fleet.settle();
     const held = fleet.pods.reduce((sum, pod) => sum + (pod.grant?.sizes['reports'] ?? 0), 0);
-    fleet.edit({ databases: [orders] });
+    fleet.edit({ databases: [ORDERS] });
     assert.ok(held >= 2);
     assert.equal(ask(fleet.observe()).asked.budget, 75 - held);
   });
@@ -235,6 +235,20 @@ describe('the ledger of a fleet', () => {
     assert.deepEqual(holding(7, 0), { orders: 7 });
     // Those that pass a cancel request on end by themselves.
     assert.equal(holding(7, 2), undefined);
+  });
+
+  it('counts PostgreSQL’s backends also in a database that only the proved configuration has, which goes on while another is refused', () => {
+    const fleet = new PaperFleet({ databases: [ORDERS, REPORTS] });
+    fleet.settle();
+    const { ip } = fleet.pods[0] ?? {};
+    const group = { clientAddress: ip, user: 'orders_app', database: 'reports', count: 9 };
+    fleet.server = { reachable: true, limits: LIMITS, seesOthers: true, backends: [group] };
+    // The budget is too small for what is declared now, so that the former databases stand.
+    fleet.edit({ databases: [ORDERS], budget: { connections: 2 }, fleet: { replicas: 3 } });
+    const cell = ask(fleet.observe()).asked.cells.find(
+      ({ pod, database }) => pod === fleet.pods[0]?.uid && database === 'reports',
+    );
+    assert.equal(cell?.seenByServer, 9);
   });
 
   it('does not give a database back that is declared again before what was cut of it can have ended', () => {
