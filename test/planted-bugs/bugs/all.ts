@@ -2,6 +2,7 @@
 import type { PlantedBug } from '../planted-bug.ts';
 import { CONFIGURATION_BUGS } from './configuration.ts';
 import { DRAIN_BUGS } from './drains.ts';
+import { HISTORY_BUGS } from './histories.ts';
 import { KUBERNETES_BUGS } from './kubernetes.ts';
 import { LEADER_BUGS } from './leaders.ts';
 import { LEDGER_BUGS } from './ledger.ts';
@@ -11,6 +12,7 @@ import { SIZING_BUGS } from './sizing.ts';
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   ...LEDGER_BUGS,
   ...POD_BUGS,
+  ...HISTORY_BUGS,
   ...SIZING_BUGS,
   ...LEADER_BUGS,
   ...CONFIGURATION_BUGS,

@@ -4,9 +4,8 @@ import { SIMULATED, type PlantedBug } from '../planted-bug.ts';
 const GRANTS = 'src/plan/grants.ts';
 const SUMMARY = 'src/plan/summary.ts';
 const TESTS = 'test/plan/grants.test.ts';
-const CELLS = 'const cells = states.flatMap((state) => cellsOf(state, declared, input));';
-const cellsWhere = (condition: string): string =>
-  `const cells = states.filter(({ phase }) => ${condition}).flatMap((state) => cellsOf(state, declared, input));`;
+const CELLS = '.flatMap((state) => cellsOf(state, declared, input))';
+const cellsWhere = (condition: string): string => `.filter(({ phase }) => ${condition})${CELLS}`;
 
 export const POD_BUGS: readonly PlantedBug[] = [
   {
@@ -38,8 +37,7 @@ export const POD_BUGS: readonly PlantedBug[] = [
     rule: 'Σ committed is over every pod that exists: one that can’t be asked counts with its grant',
     file: GRANTS,
     find: CELLS,
-    replace:
-      'const cells = states.filter(({ reading }) => reading?.ok === true).flatMap((state) => cellsOf(state, declared, input));',
+    replace: `.filter(({ reading }) => reading?.ok === true)${CELLS}`,
     caughtBy: [{ tests: TESTS, named: 'counts a pod whose console does not answer' }],
   },
   {

@@ -1,0 +1,89 @@
+// Bugs that simulated histories found in the real code, planted again where they were.
+import type { PlantedBug } from '../planted-bug.ts';
+
+const GRANTS = 'test/plan/grants.test.ts';
+
+export const HISTORY_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'pool-above-its-size-left-there',
+    rule: 'lowering a size does not shrink a pool: what it has above its size is drained, whoever let it grow',
+    file: 'src/plan/grants.ts',
+    find: 'Math.max(cell.unsettled ?? 0, aboveItsSize(cell))',
+    replace: '(cell.unsettled ?? 0)',
+    caughtBy: [{ tests: GRANTS, named: 'has a pool drained that holds more than its size' }],
+  },
+  {
+    name: 'leader-mark-withheld',
+    rule: 'a new leader stamps its epoch on every pod, also on one that nothing else can be written to',
+    file: 'src/plan/pod-config.ts',
+    find: 'if (fitting === undefined) return asItIs(pod, next, input.observation.epoch);',
+    replace: 'if (fitting === undefined) return undefined;',
+    caughtBy: [{ tests: 'test/plan/pod-config.test.ts', named: 'is left as it is, with the mark of the new leader' }],
+  },
+  {
+    name: 'grow-for-an-old-cap-while-overcommitted',
+    rule: 'Σ committed ≤ B: while more is committed nothing grows, also not up to an old cap',
+    file: 'src/plan/ledger.ts',
+    find: 'const paid = overcommitted ? cell.granted : ceilingOf(cell);',
+    replace: 'const paid = overcommitted ? ceilingOf(cell) : ceilingOf(cell);',
+    caughtBy: [{ tests: 'test/plan/ledger.test.ts', named: 'is not to be had for an old cap while more is committed' }],
+  },
+  {
+    name: 'proved-configuration-starved',
+    rule: 'an infeasible specification leaves the last good plan: it keeps the budget that it needs',
+    file: 'src/plan/next-record.ts',
+    find: 'const least = Math.max(budget, leastBudget(replicas, databases.length));',
+    replace: 'const least = Math.max(budget, 0 * leastBudget(replicas, databases.length));',
+    caughtBy: [
+      {
+        tests: 'test/plan/next-record.test.ts',
+        named: 'does not take a budget on which the proved configuration could not live',
+      },
+    ],
+  },
+  {
+    name: 'database-back-beside-its-cut-transactions',
+    rule: 'without a monitor role a removed database’s connections are reckoned with for as long as its transactions may run',
+    file: 'src/plan/grants.ts',
+    find: 'if (declared.has(name) && (!isCut || counted)) continue;',
+    replace: 'if (declared.has(name) || (isCut && counted)) continue;',
+    caughtBy: [{ tests: GRANTS, named: 'does not give a database back that is declared again' }],
+  },
+  {
+    name: 'backends-of-the-proved-configuration-not-counted',
+    rule: 'seen is the larger of PostgreSQL’s view and the pooler’s, for every database that a pod may have',
+    file: 'src/plan/grants.ts',
+    find: '...proved.map(({ name, dbname }) => [name, dbname] as const),',
+    replace: '...proved.slice(0, 0).map(({ name, dbname }) => [name, dbname] as const),',
+    caughtBy: [{ tests: GRANTS, named: 'also in a database that only the proved configuration has' }],
+  },
+  {
+    name: 'missing-file-taken-for-a-refusal',
+    rule: 'RELOAD’s words alone prove nothing: a file that has not arrived is refused as one with a bad line is',
+    file: 'src/plan/canary.ts',
+    find: "if (unproved.kind === 'refused' && canary.reading?.ok === true && canary.reading.ranLive === true) {",
+    replace: "if (unproved.kind === 'refused') {",
+    caughtBy: [
+      {
+        tests: 'test/plan/canary.test.ts',
+        named: 'says nothing of it while the pod’s first file may not have arrived',
+      },
+    ],
+  },
+  {
+    name: 'restart-expected-for-ever',
+    rule: 'a container’s share comes back: a restart that the API never tells of was none',
+    file: 'src/controller/prover.ts',
+    find: 'return nowMs - leftAtMs < RESTART_TOLD_WITHIN_MS;',
+    replace: 'return nowMs - leftAtMs < RESTART_TOLD_WITHIN_MS || true;',
+    caughtBy: [{ tests: 'test/controller/prover.test.ts', named: 'has restarted, which the API is about to tell' }],
+  },
+  {
+    name: 'load-repeated-at-full-speed',
+    rule: 'a file that does not arrive is looked for ever more seldom, and so is RELOAD sent',
+    file: 'src/plan/waits.ts',
+    find: "if (actions.every((action) => action.kind === 'loadLive')) return pendingMs ?? 80;",
+    replace: "if (actions.every((action) => action.kind === 'loadLive')) return 80;",
+    caughtBy: [{ tests: 'test/plan/waits.test.ts', named: 'is loaded and looked for at gaps that grow with its age' }],
+  },
+];
