@@ -138,6 +138,7 @@ function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInp
     const seenByPooler = view === undefined ? undefined : serversOf(view, database);
     const seenByServer = backendsOf(input.observation, pod, database);
     const restarted = isFreshContainer(state, input.observation);
+    const otherFile = reading?.ok === true && pod.grant !== undefined && loadedIni(reading) !== pod.grant.ini;
     return {
       pod: pod.uid,
       database,
@@ -146,6 +147,7 @@ function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInp
       floor: booted,
       canChange,
       ...(restarted ? { poolerRestarted: true } : {}),
+      ...(otherFile ? { otherFile } : {}),
       ...(inForce === undefined ? {} : { inForce }),
       ...(seenByPooler === undefined ? {} : { seenByPooler }),
       ...(view === undefined ? {} : { lastingInPooler: serversOf(view, database) - cancelsOf(view, database) }),

@@ -23,6 +23,8 @@ export type Cell = {
    * be left.
    */
   readonly poolerRestarted?: boolean | undefined;
+  /** It runs another file than the one that was written for it last: an older one, or boot.ini after a refusal. */
+  readonly otherFile?: boolean | undefined;
 };
 
 /** Connections to count for a cell: the most that it holds or may come to hold with no further consent. */
@@ -48,12 +50,13 @@ export function orphansOf(cell: Cell): number {
 }
 
 /**
- * True when an unsettled shrink is proved: the very size that is granted is in force and nobody sees more than that. A smaller size in
- * force proves nothing: a restarted container runs at its floor, while its file may still hold the old size.
+ * True when an unsettled shrink is proved: the very file that grants the size is in force and nobody sees more than that. A small size in
+ * force proves nothing: boot.ini's floor may be the same, while the pod's own file still holds the old size and the next RELOAD brings it back.
  */
 export function isVerified(cell: Cell): boolean {
   return (
     cell.poolerRestarted !== true &&
+    cell.otherFile !== true &&
     cell.inForce === cell.granted &&
     cell.seenByPooler !== undefined &&
     Math.max(cell.seenByPooler, cell.seenByServer ?? 0) <= cell.granted

@@ -219,6 +219,18 @@ describe('the ledger of a fleet', () => {
     });
   });
 
+  it('takes a shrink for proved by the file that holds it, not by boot.ini, whose floor may be the same', () => {
+    const settledBy = (ini: string): number => {
+      const seen = settled().observe();
+      const { grant } = largestOf(seen);
+      assert.ok(grant !== undefined);
+      const shrunk = { ...grant, ini, unsettled: { orders: 9 } };
+      return ask(withLargest(seen, { grant: shrunk })).ledger.settled.length;
+    };
+    assert.equal(settledBy(largestOf(settled()).grant?.ini ?? ''), 1);
+    assert.equal(settledBy('another'), 0);
+  });
+
   it('has a pool drained that holds more than its size, though nothing was shrunk: boot.ini was in force meanwhile', () => {
     const holding = (servers: number, cancelling: number): Sizes | undefined => {
       const seen = settled().observe();

@@ -180,6 +180,7 @@ describe('a shrink', () => {
     ['the pooler holds more', { seenByPooler: 8 }],
     ['PostgreSQL shows more', { seenByServer: 8 }],
     ['the pod cannot be asked', { inForce: undefined, seenByPooler: undefined }],
+    ['the pod runs another file, which has the very size', { otherFile: true }],
     ['the container restarted, at a floor that is below', { inForce: 1, seenByPooler: 0 }],
     ['the container restarted, at a floor that happens to be the size', { poolerRestarted: true, seenByServer: 7 }],
   ];

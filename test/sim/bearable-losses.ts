@@ -1,11 +1,13 @@
 // How many pods may be struck at once: only for so many is room set aside in the budget.
-import { ANNOTATION } from '../../src/model/names.ts';
+import { ANNOTATION, LABEL } from '../../src/model/names.ts';
 import { leastBudget } from '../../src/sizing/size-fleet.ts';
 import { sumOf } from '../../src/sizing/sizes.ts';
 import { declaredReplicas, podsOf, poolOf } from './fleet.ts';
 import { isTerminating } from './kube/pods.ts';
 import type { SimApi } from './kube/sim-api.ts';
+import { POOL } from './operations.ts';
 import type { SimWorld } from './sim-world.ts';
+import { FOREIGN_LABEL } from './surroundings.ts';
 import { bootSizes, podAddresses, provedRecord } from './truth.ts';
 
 /** What is set aside covers every wanted pod once; nobody takes more of them before those have gone. */
@@ -17,13 +19,19 @@ export function bearableLosses(world: SimWorld, budget: number): number {
   return Math.max(0, replicas - surge - uninvited(world));
 }
 
-/** A declaration that the budget is too small for changes nothing: what was proved last goes on. */
+/**
+ * A declaration that the budget is too small for changes nothing: what was proved last goes on. Nor does one that nobody has carried out yet: for
+ * pods that were never made nothing is set aside.
+ */
 function wantedReplicas(api: SimApi, budget: number): number {
   const { spec } = poolOf(api);
   const declared = declaredReplicas({ spec });
-  return budget < leastBudget(declared, spec.databases.length)
-    ? (provedRecord(api)?.basis.replicas ?? declared)
-    : declared;
+  const feasible = budget >= leastBudget(declared, spec.databases.length);
+  const kept = api
+    .list('ReplicaSet')
+    .filter((set) => set.metadata.labels?.[LABEL.pool] === POOL && set.metadata.labels[FOREIGN_LABEL] === undefined)
+    .reduce((sum, set) => sum + ((set['spec'] as { replicas?: number } | undefined)?.replicas ?? 0), 0);
+  return Math.min(feasible ? declared : (provedRecord(api)?.basis.replicas ?? declared), kept);
 }
 
 /** No floor can be kept free for the pod that a rollout adds, so it takes one that was set aside for a loss (ADR 9). */

@@ -173,12 +173,12 @@ class Life {
 
   async #comeToRest(): Promise<void> {
     let lookedMs = 0;
-    let lastFaultMs = 0;
+    // What has come right in the moment before is about to be told.
+    let lastFaultMs = this.#clock.monotonicMs();
     const atRest = (): boolean => {
       const nowMs = this.#clock.monotonicMs();
       if (nowMs - lookedMs < LOOK_EVERY_MS) return false;
       lookedMs = nowMs;
-      // What has just come right is about to be told.
       if (finalFaults(this.#world).length > 0) lastFaultMs = nowMs;
       return nowMs - Math.max(this.#writes.lastMs, lastFaultMs) > REST_MS;
     };

@@ -13,6 +13,14 @@ export const HISTORY_BUGS: readonly PlantedBug[] = [
     caughtBy: [{ tests: GRANTS, named: 'has a pool drained that holds more than its size' }],
   },
   {
+    name: 'shrink-proved-by-another-file',
+    rule: 'verified: the file that holds the smaller size is in force, not boot.ini with a floor that is the same',
+    file: 'src/plan/ledger-cell.ts',
+    find: '    cell.otherFile !== true &&\n',
+    replace: '',
+    caughtBy: [{ tests: GRANTS, named: 'takes a shrink for proved by the file that holds it' }],
+  },
+  {
     name: 'leader-mark-withheld',
     rule: 'a new leader stamps its epoch on every pod, also on one that nothing else can be written to',
     file: 'src/plan/pod-config.ts',
