@@ -1,22 +1,24 @@
 // Lets the ledger decide which sizes may change now, and turns its answer into the next sizes of each pod.
 import { databasesOf } from '../api/poolconfig.ts';
-import { PLACE } from '../model/names.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Sizes } from '../model/pooler-model.ts';
-import type { PoolerView } from '../model/pooler-view.ts';
 import { sizeOf, sumOf } from '../sizing/sizes.ts';
 import { orphansOf } from './ledger-cell.ts';
+import {
+  aboveItsSize,
+  cellsOf,
+  ORPHANS_END_MS,
+  serversOf,
+  sizeInForce,
+  type CellInput,
+  type CellOfPod,
+} from './cells.ts';
 import { gonePods } from './gone-pods.ts';
-import { stepLedger, type Cell, type LedgerInput, type LedgerStep } from './ledger.ts';
+import { stepLedger, type LedgerInput, type LedgerStep } from './ledger.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
 import { backendsFrom, seenBackends } from './backends.ts';
 import type { SizingBasis } from './desired.ts';
 import { readProvedRecord } from './proved-record.ts';
-
-/** A second change within this time waits for the kubelet's relist, so one good change is quicker than two (measured). */
-export const CHANGE_INTERVAL_MS = 1_200;
-/** Where nobody counts backends, those of a dead container are taken to have ended after this; idle ones end within milliseconds. */
-const ORPHANS_END_MS = 5_000;
 
 export type NextSizes = {
   /** Databases of the basis that may have at least one connection now; a new database is absent until there is room for it. */
@@ -37,22 +39,14 @@ export type GrantStep = {
   readonly mayLoad: ReadonlySet<string>;
 };
 
-export type GrantInput = {
-  readonly observation: Observation;
+export type GrantInput = CellInput & {
   readonly states: readonly PodState[];
   readonly basis: SizingBasis;
-  /** Sizes in boot.ini as it is now; empty for databases it does not have. */
-  readonly bootFloors: Sizes;
   /** Sizes that must stay free for each pod that may appear: boot.ini's now or those it is about to have, whichever are more. */
   readonly floors: Sizes;
   readonly targets: ReadonlyMap<string, Sizes>;
   /** Grows are left out while some pod does not carry this leader's epoch yet. */
   readonly mayGrow: boolean;
-};
-
-type CellOfPod = Cell & {
-  /** Connections that PgBouncer has to PostgreSQL, those for cancel requests left out: they last for milliseconds, and are none of the pool. */
-  readonly lastingInPooler?: number;
 };
 
 export function planGrants(input: GrantInput): GrantStep {
@@ -61,7 +55,7 @@ export function planGrants(input: GrantInput): GrantStep {
   const leaving = new Map(states.map((state) => [state.pod.uid, leavingCells(state, declared, input)]));
   const cells = states
     .flatMap((state) => cellsOf(state, declared, input))
-    .filter(({ pod, database }) => leaving.get(pod)?.[database] === undefined);
+    .filter(({ pod, database }) => sizeOf(leaving.get(pod), database) === undefined);
   const stillHeld = states.reduce(
     (sum, { pod }) => sum + Math.max(sumOf(leaving.get(pod.uid) ?? {}), strayBackends(pod, input)),
     0,
@@ -100,61 +94,23 @@ function nextSizes(
   leaving: Sizes,
   mayGrow: boolean,
 ): NextSizes {
-  const sizes: Record<string, number> = {};
-  const unsettled: Record<string, number> = { ...leaving };
+  const sizes = new Map<string, number>();
+  const unsettled = new Map(Object.entries(leaving));
   for (const cell of cells.filter((candidate) => candidate.pod === pod.uid)) {
     const isThis = (other: { pod: string; database: string }): boolean =>
       other.pod === cell.pod && other.database === cell.database;
     const proposed = ledger.changes.find(isThis);
     const change = proposed?.kind === 'grow' && !mayGrow ? undefined : proposed;
     const size = change?.to ?? cell.granted;
-    if (size >= 1) sizes[cell.database] = size;
+    if (size >= 1) sizes.set(cell.database, size);
     const standing = ledger.settled.some(isThis) ? 0 : Math.max(cell.unsettled ?? 0, aboveItsSize(cell));
     const reckonedWith = change === undefined ? standing : (change.unsettled ?? 0);
-    if (reckonedWith > size) unsettled[cell.database] = reckonedWith;
+    if (reckonedWith > size) unsettled.set(cell.database, reckonedWith);
   }
-  return { sizes, unsettled: Object.keys(unsettled).length === 0 ? undefined : unsettled };
-}
-
-/**
- * What a pool holds above the size in force: it was opened under a larger one that was in force meanwhile, as boot.ini's after a refusal. Nothing
- * but a drain brings it down.
- */
-function aboveItsSize({ granted, inForce, poolerRestarted, lastingInPooler = 0 }: CellOfPod): number {
-  return inForce === granted && poolerRestarted !== true && lastingInPooler > granted ? lastingInPooler : 0;
-}
-
-function cellsOf(state: PodState, declared: ReadonlySet<string>, input: GrantInput): readonly CellOfPod[] {
-  const { pod, reading, phase } = state;
-  const view = reading?.ok === true ? reading.view : undefined;
-  const { nowMs } = input.observation;
-  const justChanged = pod.grant !== undefined && nowMs - pod.grant.atMs < CHANGE_INTERVAL_MS;
-  const canChange = phase !== 'Terminating' && !justChanged && (view !== undefined || pod.grant === undefined);
-  return [...declared].map((database): CellOfPod => {
-    const unsettled = pod.grant?.unsettled?.[database];
-    const booted = input.bootFloors[database] ?? 0;
-    // A pod that was never told anything starts at boot.ini's size, so that much is as good as in force.
-    const inForce = view !== undefined ? sizeInForce(view, database) : pod.grant === undefined ? booted : undefined;
-    const seenByPooler = view === undefined ? undefined : serversOf(view, database);
-    const seenByServer = backendsOf(input.observation, pod, database);
-    const restarted = isFreshContainer(state, input.observation);
-    const otherFile = reading?.ok === true && pod.grant !== undefined && loadedIni(reading) !== pod.grant.ini;
-    return {
-      pod: pod.uid,
-      database,
-      // A pod without a grant boots at the floor; one with a grant that lacks the database has nothing of it yet.
-      granted: pod.grant === undefined ? booted : (pod.grant.sizes[database] ?? 0),
-      floor: booted,
-      canChange,
-      ...(restarted ? { poolerRestarted: true } : {}),
-      ...(otherFile ? { otherFile } : {}),
-      ...(inForce === undefined ? {} : { inForce }),
-      ...(seenByPooler === undefined ? {} : { seenByPooler }),
-      ...(view === undefined ? {} : { lastingInPooler: serversOf(view, database) - cancelsOf(view, database) }),
-      ...(seenByServer === undefined ? {} : { seenByServer }),
-      ...(unsettled === undefined ? {} : { unsettled }),
-    };
-  });
+  return {
+    sizes: Object.fromEntries(sizes),
+    unsettled: unsettled.size === 0 ? undefined : Object.fromEntries(unsettled),
+  };
 }
 
 /**
@@ -175,16 +131,6 @@ function podsWanted({ replicaSets }: Observation): number {
   return replicaSets.filter((set) => !set.terminating).reduce((sum, set) => sum + set.replicas, 0);
 }
 
-/** A container that died and runs boot.ini again: backends of the former one may live on, and come on top of all it opens itself. */
-function isFreshContainer({ pod, reading }: PodState, observation: Observation): boolean {
-  if (pod.grant === undefined || reading?.ok !== true) return false;
-  if (reading.restartedUnseen === true) return true;
-  if (pod.container.restartCount === 0) return false;
-  if (reading.view.config.get('conffile') !== PLACE.bootFile) return false;
-  const watched = seenBackends(observation) !== undefined;
-  return watched || observation.nowMs - (pod.container.startedAtMs ?? observation.nowMs) < ORPHANS_END_MS;
-}
-
 /**
  * Databases that a pod still holds although they are no longer declared: database → connections it may still have. Also what a new pod has from
  * boot.ini, which follows only when every pod is proved.
@@ -202,7 +148,7 @@ function leavingCells(
   const counted = seenBackends(observation) !== undefined || nowMs - (grant?.removedAtMs ?? nowMs) >= ORPHANS_END_MS;
   const running = view?.databases.map(({ name }) => name) ?? Object.keys(bootFloors);
   const names = new Set([...Object.keys(grant?.sizes ?? {}), ...Object.keys(grant?.unsettled ?? {}), ...running]);
-  const held: Record<string, number> = {};
+  const held = new Map<string, number>();
   for (const name of names) {
     // One that is declared again before what was cut can have ended comes back when it has.
     const isCut =
@@ -210,13 +156,13 @@ function leavingCells(
       sizeOf(grant?.sizes, name) === undefined &&
       sizeOf(grant?.unsettled, name) !== undefined;
     if (declared.has(name) && (!isCut || counted)) continue;
-    const inForce = view === undefined ? (bootFloors[name] ?? 0) : sizeInForce(view, name);
+    const inForce = view === undefined ? (sizeOf(bootFloors, name) ?? 0) : sizeInForce(view, name);
     const servers = view === undefined ? 0 : serversOf(view, name);
-    if (settled && counted && grant?.sizes[name] === undefined && inForce === 0 && servers === 0) continue;
-    const size = Math.max(grant?.sizes[name] ?? 0, grant?.unsettled?.[name] ?? 0, inForce, servers);
-    if (size > 0) held[name] = size;
+    if (settled && counted && sizeOf(grant?.sizes, name) === undefined && inForce === 0 && servers === 0) continue;
+    const size = Math.max(sizeOf(grant?.sizes, name) ?? 0, sizeOf(grant?.unsettled, name) ?? 0, inForce, servers);
+    if (size > 0) held.set(name, size);
   }
-  return held;
+  return Object.fromEntries(held);
 }
 
 /** Since when a removed database's clients are cut, as far as that could be seen. */
@@ -225,7 +171,9 @@ function removedAt({ pod, reading }: PodState, leaving: Sizes, nowMs: number): {
   if (pod.grant.removedAtMs !== undefined) return { removedAtMs: pod.grant.removedAtMs };
   const { sizes, ini } = pod.grant;
   const cut =
-    reading?.ok === true && loadedIni(reading) === ini && Object.keys(leaving).every((name) => !(name in sizes));
+    reading?.ok === true &&
+    loadedIni(reading) === ini &&
+    Object.keys(leaving).every((name) => sizeOf(sizes, name) === undefined);
   return cut ? { removedAtMs: nowMs } : {};
 }
 
@@ -237,39 +185,4 @@ function strayBackends(pod: PodFacts, { observation, basis }: GrantInput): numbe
     if (known.has(name)) wanted.add(dbname);
   const stray = seenBackends(observation)?.filter((group) => !wanted.has(group.database)) ?? [];
   return backendsFrom(stray, pod.ip);
-}
-
-function sizeInForce(view: PoolerView, database: string): number {
-  const row = view.databases.find((candidate) => candidate.name === database);
-  return row === undefined ? 0 : Math.max(row.poolSize, row.maxConnections);
-}
-
-function cancelsOf(view: PoolerView, database: string): number {
-  return view.pools.filter((pool) => pool.database === database).reduce((sum, pool) => sum + pool.serversCancelling, 0);
-}
-
-export function serversOf(view: PoolerView, database: string): number {
-  return view.pools.filter((pool) => pool.database === database).reduce((sum, pool) => sum + pool.servers, 0);
-}
-
-/** PostgreSQL's own count for one pod and database; undefined where it can't be told apart (no monitor, or two names for one database). */
-function backendsOf(observation: Observation, pod: PodFacts, database: string): number | undefined {
-  const backends = seenBackends(observation);
-  if (backends === undefined || pod.ip === undefined) return undefined;
-  const names = namesAtServer(observation);
-  const name = names.get(database);
-  if (name === undefined || [...names.values()].filter((other) => other === name).length > 1) return undefined;
-  return backendsFrom(
-    backends.filter((group) => group.database === name),
-    pod.ip,
-  );
-}
-
-/** Database → what PostgreSQL calls it; also of those that only the proved configuration has, which stands while another is refused. */
-function namesAtServer(observation: Observation): ReadonlyMap<string, string> {
-  const proved = readProvedRecord(observation)?.model.databases ?? [];
-  return new Map([
-    ...proved.map(({ name, dbname }) => [name, dbname] as const),
-    ...databasesOf(observation.pool).map(({ name, database }) => [name, database] as const),
-  ]);
 }

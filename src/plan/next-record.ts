@@ -2,6 +2,7 @@
 import { sameJson } from '../model/canonical.ts';
 import type { Sizes } from '../model/pooler-model.ts';
 import { leastBudget } from '../sizing/size-fleet.ts';
+import { sizeOf } from '../sizing/sizes.ts';
 import type { Chosen } from './basis.ts';
 import type { Choice } from './canary.ts';
 import type { GrantStep } from './grants.ts';
@@ -42,7 +43,7 @@ export function nextRecord(
 /** Smaller floors need no proof, and in a tight budget larger ones would keep back what has to be proved first. */
 function lowered(record: ProvedRecord, wanted: Sizes, budget: number): { record: ProvedRecord; why: string } {
   const floors = Object.fromEntries(
-    Object.entries(record.floors).map(([name, floor]) => [name, Math.min(floor, wanted[name] ?? floor)]),
+    Object.entries(record.floors).map(([name, floor]) => [name, Math.min(floor, sizeOf(wanted, name) ?? floor)]),
   );
   // A lower budget holds from when it is kept to, whatever else of the specification can be had later; but not below what this one can live on.
   const { replicas, databases } = record.basis;

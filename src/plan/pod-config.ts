@@ -5,10 +5,12 @@ import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import type { PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
 import { canonicalJson, sameJson } from '../model/canonical.ts';
+import { sizeOf } from '../sizing/sizes.ts';
 import { renderIni } from '../render/ini.ts';
 import { ownLifetimeSeconds } from '../render/own-lifetime.ts';
 import type { Choice, NamedModel } from './canary.ts';
-import { CHANGE_INTERVAL_MS, serversOf, type NextSizes } from './grants.ts';
+import { CHANGE_INTERVAL_MS, serversOf } from './cells.ts';
+import type { NextSizes } from './grants.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
 
 /** An annotation is projected in 0.1–0.4 s; about one in 170 gets lost in the kubelet until something else changes (measured). */
@@ -106,7 +108,7 @@ function asItIs(
 ): { grant: Grant; text: string } | undefined {
   if (grant === undefined || live === undefined) return undefined;
   const { sizes, drainable, model, ini, atMs } = grant;
-  const open = Object.entries(unsettled ?? {}).filter(([database, size]) => size > (sizes[database] ?? 0));
+  const open = Object.entries(unsettled ?? {}).filter(([database, size]) => size > (sizeOf(sizes, database) ?? 0));
   return {
     grant: {
       sizes,
@@ -121,13 +123,13 @@ function asItIs(
 
 /** A model with a size for each of its databases; undefined while one has none. */
 function sizedModel(named: NamedModel, all: Sizes): (NamedModel & { readonly sizes: Sizes }) | undefined {
-  const sizes: Record<string, number> = {};
+  const sizes = new Map<string, number>();
   for (const { name } of named.model.databases) {
-    const size = all[name];
+    const size = sizeOf(all, name);
     if (size === undefined) return undefined;
-    sizes[name] = size;
+    sizes.set(name, size);
   }
-  return { ...named, sizes };
+  return { ...named, sizes: Object.fromEntries(sizes) };
 }
 
 /**
@@ -143,7 +145,7 @@ function renderLive(
   const render = (drainable: readonly string[] | undefined): RenderedIni =>
     renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder }, drainable);
   const shrinking = Object.keys(unsettled ?? {})
-    .filter((database) => sizes[database] !== undefined)
+    .filter((database) => sizeOf(sizes, database) !== undefined)
     .sort();
   const former = grant?.drainable;
   if (former === undefined || shrinking.every((database) => former.includes(database))) {
@@ -205,12 +207,11 @@ function follow(state: PodState, input: PodConfigInput): readonly Action[] {
   // Not beside a load: its RELOAD would end the short lifetime, and the drain would wait for nothing.
   if (unsettled !== undefined && !behind && loadedIni(reading) === grant.ini) {
     const busy = Object.keys(unsettled).filter(
-      (database) =>
-        serversOf(reading.view, database) > (grant.sizes[database] ?? 0) && grant.sizes[database] !== undefined,
+      (database) => serversOf(reading.view, database) > (sizeOf(grant.sizes, database) ?? Infinity),
     );
     if (busy.length > 0) {
       const pick = (sizes: Sizes): Sizes =>
-        Object.fromEntries(busy.map((database) => [database, sizes[database] ?? 1]));
+        Object.fromEntries(busy.map((database) => [database, sizeOf(sizes, database) ?? 1]));
       const others = reading.view.databases.filter(({ name }) => !busy.includes(name));
       const { model } = input.choice.modelFor(state);
       actions.push({

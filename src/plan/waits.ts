@@ -2,10 +2,12 @@
 import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import type { Sizes } from '../model/pooler-model.ts';
+import { sizeOf } from '../sizing/sizes.ts';
 import type { Chosen } from './basis.ts';
 import { storedFiles } from './children.ts';
 import { drainEndsAtMs, type DrainTimes } from './drain.ts';
-import { CHANGE_INTERVAL_MS, type GrantStep } from './grants.ts';
+import { CHANGE_INTERVAL_MS } from './cells.ts';
+import type { GrantStep } from './grants.ts';
 import { reloadAgainAtMs, SECRET_LEAD_MS } from './pod-config.ts';
 
 /** How long until something that is under way is worth another look; undefined at rest. */
@@ -58,7 +60,7 @@ function arrivalLookMs(ageMs: number): number {
 
 /** Also a pod that was told something a moment ago, and may be told the next size only when that has been projected. */
 function isSizedOtherwise(sizes: Sizes, target: Sizes | undefined): boolean {
-  return Object.entries(target ?? {}).some(([database, size]) => sizes[database] !== Math.max(1, size));
+  return Object.entries(target ?? {}).some(([database, size]) => sizeOf(sizes, database) !== Math.max(1, size));
 }
 
 /** The next look after these actions; undefined when there is neither an action nor anything to wait for. */

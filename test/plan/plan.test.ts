@@ -330,6 +330,21 @@ describe('planning', () => {
     assert.equal(fleet.pods.length, 4);
   });
 
+  it('gives databases their share and takes it back, whatever they are called', () => {
+    const orders = { name: 'orders', database: 'orders_production', poolMode: 'transaction', weight: 1 } as const;
+    for (const name of ['constructor', '__proto__', 'toString']) {
+      const fleet = new PaperFleet({ databases: [orders] });
+      fleet.settle();
+      fleet.edit({ databases: [orders, { ...orders, name, database: name }] });
+      fleet.settle();
+      for (const { grant } of fleet.pods)
+        assert.deepEqual(Object.keys(grant?.sizes ?? {}).sort(), [name, 'orders'].sort());
+      fleet.edit({ databases: [orders] });
+      fleet.settle();
+      for (const { grant } of fleet.pods) assert.deepEqual(Object.keys(grant?.sizes ?? {}), ['orders']);
+    }
+  });
+
   it('makes room for a database more in a fleet that has spent its budget, be it a fleet of one pod', () => {
     for (const replicas of [1, 2]) {
       const fleet = new PaperFleet({ budget: { connections: 12 * replicas }, fleet: { replicas } });

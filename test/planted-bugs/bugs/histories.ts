@@ -60,7 +60,7 @@ export const HISTORY_BUGS: readonly PlantedBug[] = [
   {
     name: 'backends-of-the-proved-configuration-not-counted',
     rule: 'seen is the larger of PostgreSQL’s view and the pooler’s, for every database that a pod may have',
-    file: 'src/plan/grants.ts',
+    file: 'src/plan/cells.ts',
     find: '...proved.map(({ name, dbname }) => [name, dbname] as const),',
     replace: '...proved.slice(0, 0).map(({ name, dbname }) => [name, dbname] as const),',
     caughtBy: [{ tests: GRANTS, named: 'also in a database that only the proved configuration has' }],
