@@ -128,7 +128,7 @@ export function planReplacements(observation: Observation, states: readonly PodS
 }
 
 /** Younger pods are left to the kubelet's back-off: a fleet that can't run must not be created over and over. */
-const MIN_AGE_MS = 30_000;
+export const MIN_AGE_MS = 30_000;
 
 /** The kubelet backs off from the second death within ten minutes on. */
 export function isCrashLooping(container: {

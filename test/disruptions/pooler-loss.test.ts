@@ -8,7 +8,7 @@ import { killContainer } from '../support/kill.ts';
 import { cluster, kubectl, tryKubectl } from '../support/kubectl.ts';
 import type { Load } from '../support/load.ts';
 import { conditionOf, readPool, waitForPool, type LivePool } from '../support/pool.ts';
-import { poolPods } from '../support/pool-children.ts';
+import { poolPods, untilReplaceable } from '../support/pool-children.ts';
 import { sizesInForce, sizesInStatus } from '../support/pooler-console.ts';
 import { closing, measured, POOL, seconds, Stage } from '../support/stage.ts';
 
@@ -127,11 +127,13 @@ describe('a pooler pod that is lost', function () {
     const victim = (await poolPods(namespace, POOL)).find(
       ({ status }) => (status?.containerStatuses?.[0]?.restartCount ?? 0) > 0,
     );
-    const name = victim?.metadata.name ?? assert.fail('no pod has restarted');
+    assert.ok(victim !== undefined, 'no pod has restarted');
+    const { name } = victim.metadata;
+    await untilReplaceable(victim);
     await underLoad(async () => {
       const startedMs = performance.now();
       await killContainer(namespace, name, CONTAINER);
-      await whole((pool) => pool.status?.pods?.every(({ uid }) => uid !== victim?.metadata.uid) === true);
+      await whole((pool) => pool.status?.pods?.every(({ uid }) => uid !== victim.metadata.uid) === true);
       measured(`a pod in CrashLoopBackOff is replaced and proved after ${seconds(performance.now() - startedMs)}`);
     });
   });

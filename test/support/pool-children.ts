@@ -2,6 +2,7 @@
 import { isApiError } from '../../src/kube/errors.ts';
 import { RESOURCES, type Pod } from '../../src/kube/resources.ts';
 import { LABEL, childNames } from '../../src/model/names.ts';
+import { MIN_AGE_MS } from '../../src/plan/children.ts';
 import { until } from '../cluster/processes.ts';
 import { cluster } from './kubectl.ts';
 import { POOL_CONFIGS } from './pool.ts';
@@ -72,4 +73,11 @@ export async function waitUntilGone(namespace: string, name: string, timeoutMs =
   await until(`everything of PoolConfig ${namespace}/${name} to be gone`, isGone, timeoutMs).catch((error: unknown) => {
     throw new Error(`${(error as Error).message}; left: ${left.join(', ')}`, { cause: error });
   });
+}
+
+/** Until the pod is old enough to be replaced when its container dies a second time; a younger one is left to the kubelet. */
+export async function untilReplaceable({ metadata }: Pod): Promise<void> {
+  const createdMs = Date.parse(metadata.creationTimestamp ?? '');
+  const isOldEnough = (): true | undefined => Date.now() - createdMs > MIN_AGE_MS + 1_000 || undefined;
+  await until(`${metadata.name} to be older than ${MIN_AGE_MS / 1000} s`, isOldEnough, 2 * MIN_AGE_MS, 200);
 }

@@ -8,7 +8,7 @@ import { PAUSE_IMAGE } from '../../cluster/programs.ts';
 import { killContainer, signalContainer } from '../../support/kill.ts';
 import { applyObjects, cluster, kubectl } from '../../support/kubectl.ts';
 import { applyPool, conditionOf, describeStatus, readPool } from '../../support/pool.ts';
-import { poolPods } from '../../support/pool-children.ts';
+import { poolPods, untilReplaceable } from '../../support/pool-children.ts';
 import { APP, measured, MONITOR, seconds, Stage } from '../../support/stage.ts';
 import { assertNaming, Fleet, tells, type Told } from './fleet.ts';
 
@@ -121,6 +121,7 @@ describe('a running fleet whose new pods can not come up', function () {
     const before = await fleet.state(true);
     const [victim, other] = await poolPods(namespace, fleet.name);
     assert.ok(victim !== undefined && other !== undefined);
+    await untilReplaceable(victim);
     const mark = fleet.load.mark();
     await killContainer(namespace, victim.metadata.name, CONTAINER);
     const runsAgain = async (): Promise<true | undefined> => {
