@@ -52,8 +52,8 @@ export function cellsOf(state: PodState, declared: ReadonlySet<string>, input: C
     return {
       pod: pod.uid,
       database,
-      // A pod without a grant boots at the floor; one with a grant that lacks the database has nothing of it yet.
-      granted: pod.grant === undefined ? booted : (sizeOf(pod.grant.sizes, database) ?? 0),
+      // A pod without a grant has what the boot.ini gave it that it started with; one with a grant that lacks the database has nothing of it yet.
+      granted: pod.grant === undefined ? (inForce ?? booted) : (sizeOf(pod.grant.sizes, database) ?? 0),
       floor: booted,
       canChange,
       ...(restarted ? { poolerRestarted: true } : {}),

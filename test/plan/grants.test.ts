@@ -219,6 +219,25 @@ describe('the ledger of a fleet', () => {
     });
   });
 
+  it('has a new pod go on with what it booted with, whatever boot.ini says by now', () => {
+    const seen = settled().observe();
+    const { uid } = largestOf(seen);
+    const booted = (size: number): Observation =>
+      withLargest(seen, { grant: undefined, live: undefined }, (former) => ({
+        ...former,
+        view: {
+          ...former.view,
+          databases: former.view.databases.map((row) => ({ ...row, poolSize: size, maxConnections: size })),
+          pools: [],
+        },
+      }));
+    const firstSize = (size: number, floor: number): number | undefined => {
+      const { asked } = ask(booted(size), { floors: { orders: floor } });
+      return asked.cells.find(({ pod }) => pod === uid)?.granted;
+    };
+    assert.deepEqual([firstSize(1, 3), firstSize(3, 1)], [1, 3]);
+  });
+
   it('takes a shrink for proved by the file that holds it, not by boot.ini, whose floor may be the same', () => {
     const settledBy = (ini: string): number => {
       const seen = settled().observe();
