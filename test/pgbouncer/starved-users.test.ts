@@ -4,7 +4,14 @@ import type { PoolRow } from '../../src/model/pooler-view.ts';
 import { limitForStarved } from '../../src/pgbouncer/starved-users.ts';
 
 function pool(database: string, user: string, servers: number, clientsWaiting = 3): PoolRow {
-  const columns = { clientsActive: servers, serversActive: servers, serversIdle: 0, serversLogin: 0, serversCancelling: 0, maxWaitMs: 0 };
+  const columns = {
+    clientsActive: servers,
+    serversActive: servers,
+    serversIdle: 0,
+    serversLogin: 0,
+    serversCancelling: 0,
+    maxWaitMs: 0,
+  };
   return { database, user, servers, clientsWaiting, ...columns };
 }
 
