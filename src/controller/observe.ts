@@ -2,7 +2,7 @@
 import { databasesOf, drainTimes, referencedSecrets } from '../api/poolconfig.ts';
 import type { LiveObject } from '../kube/resources.ts';
 import { contentHash } from '../model/canonical.ts';
-import { childNames, isChildName, LABEL, PLACE, POOLER_PORT } from '../model/names.ts';
+import { childNames, isChildName, LABEL, POOLER_PORT } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
 import type {
   LoadRefusal,
@@ -18,7 +18,7 @@ import type { PoolerConsole } from '../pgbouncer/console.ts';
 import { consoleKey, type PoolerConsoles } from '../pgbouncer/consoles.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { consoleClosesAtMs } from '../plan/drain.ts';
-import { loadedIni } from '../plan/pod-state.ts';
+import { loadedIni, runsItsFile } from '../plan/pod-state.ts';
 import { readServerCa } from '../plan/policies/server-certificate.ts';
 import { readUsers, type PoolUser } from '../plan/policies/users-are-readable.ts';
 import { serverHash, wantedTrials } from '../plan/server-hash.ts';
@@ -224,16 +224,8 @@ async function readPooler(
     // A refused file has the pod go back to boot.ini in the same container.
     const restartedUnseen =
       refusal === undefined && prover.restartedUnseen(pod, view.config.get('conffile'), base.nowMs);
-    const loaded = view.config.get('conffile') === PLACE.liveFile && view.config.get('syslog_ident') === pod.grant?.ini;
-    const reading = {
-      ok: true,
-      view,
-      userlistProved: false,
-      serverProof: 'untried',
-      refusal,
-      restartedUnseen,
-      ranLive: prover.ranLive(pod, loaded),
-    } as const;
+    const answer = { ok: true, view, userlistProved: false, serverProof: 'untried', refusal, restartedUnseen } as const;
+    const reading = { ...answer, ranLive: prover.ranLive(pod, runsItsFile(answer, pod.grant)) };
     // Logins prove nothing about a configuration that is not loaded, and a pod on its way out needs no proof.
     const database = view.databases[0]?.name ?? databasesOf(base.pool)[0]?.name;
     if (

@@ -13,6 +13,7 @@ const LOGIN_TIMEOUT_MS = 1_500;
 const SERVER_LOGIN_TIMEOUT_MS = 2_500;
 /** A login that failed is tried again no sooner than PgBouncer would try its server again. */
 const RETRY_MS = 1_000;
+/** The kubelet tells of a restart within a second or two; a watch that broke is open again by then. */
 const RESTART_TOLD_WITHIN_MS = 30_000;
 
 type Attempt = { readonly key: string; readonly proof: ServerProof; readonly atMs: number };
@@ -43,9 +44,9 @@ export class Prover {
   readonly #userlists = new Map<string, string>();
   readonly #servers = new Map<string, Attempt>();
   /** Pod → container in which its live.ini was last seen in force, and since when it runs boot.ini again. */
-  readonly #ranLive = new Map<string, { readonly container: string; readonly leftAtMs?: number }>();
+  readonly #liveIn = new Map<string, { readonly container: string; readonly leftAtMs?: number }>();
   /** Pods that have had a live.ini in force. */
-  readonly #arrived = new Set<string>();
+  readonly #ranLive = new Set<string>();
   readonly #marks = new Map<string, ServerMark>();
   readonly #logins: ProofLogins;
 
@@ -95,22 +96,22 @@ export class Prover {
    */
   restartedUnseen(pod: PodFacts, conffile: string | undefined, nowMs: number): boolean {
     const container = pod.container.id ?? '';
-    if (conffile === PLACE.liveFile) this.#ranLive.set(pod.uid, { container });
-    const ran = this.#ranLive.get(pod.uid);
+    if (conffile === PLACE.liveFile) this.#liveIn.set(pod.uid, { container });
+    const ran = this.#liveIn.get(pod.uid);
     if (conffile !== PLACE.bootFile || ran?.container !== container) return false;
     const { leftAtMs = nowMs } = ran;
-    this.#ranLive.set(pod.uid, { container, leftAtMs });
+    this.#liveIn.set(pod.uid, { container, leftAtMs });
     return nowMs - leftAtMs < RESTART_TOLD_WITHIN_MS;
   }
 
   /** Whether the pod was ever seen with a live.ini in force; `now`: it is. That it was told to read one says nothing of the kind. */
   ranLive(pod: PodFacts, now: boolean): boolean {
-    if (now) this.#arrived.add(pod.uid);
-    return this.#arrived.has(pod.uid);
+    if (now) this.#ranLive.add(pod.uid);
+    return this.#ranLive.has(pod.uid);
   }
 
   forget(stillThere: ReadonlySet<string>, mine: (uid: string) => boolean): void {
-    for (const memory of [this.#userlists, this.#servers, this.#marks, this.#ranLive, this.#arrived]) {
+    for (const memory of [this.#userlists, this.#servers, this.#marks, this.#liveIn, this.#ranLive]) {
       for (const uid of memory.keys()) if (mine(uid) && !stillThere.has(uid)) memory.delete(uid);
     }
   }

@@ -7,7 +7,7 @@ import type { PoolerView } from '../model/pooler-view.ts';
 import { sizeOf } from '../sizing/sizes.ts';
 import { backendsFrom, seenBackends } from './backends.ts';
 import type { Cell } from './ledger.ts';
-import { loadedIni, type PodState } from './pod-state.ts';
+import { runsItsFile, type PodState } from './pod-state.ts';
 import { readProvedRecord } from './proved-record.ts';
 
 /** A second change within this time waits for the kubelet's relist, so one good change is quicker than two (measured). */
@@ -39,6 +39,9 @@ export function cellsOf(state: PodState, declared: ReadonlySet<string>, input: C
   const view = reading?.ok === true ? reading.view : undefined;
   const { nowMs } = input.observation;
   const justChanged = pod.grant !== undefined && nowMs - pod.grant.atMs < CHANGE_INTERVAL_MS;
+  const restarted = isFreshContainer(state, input.observation);
+  const otherFile = reading?.ok === true && pod.grant !== undefined && !runsItsFile(reading, pod.grant);
+  const backendsIn = backendsOf(input.observation, pod);
   const canChange = phase !== 'Terminating' && !justChanged && (view !== undefined || pod.grant === undefined);
   return [...declared].map((database): CellOfPod => {
     const unsettled = sizeOf(pod.grant?.unsettled, database);
@@ -46,9 +49,7 @@ export function cellsOf(state: PodState, declared: ReadonlySet<string>, input: C
     // A pod that was never told anything starts at boot.ini's size, so that much is as good as in force.
     const inForce = view !== undefined ? sizeInForce(view, database) : pod.grant === undefined ? booted : undefined;
     const seenByPooler = view === undefined ? undefined : serversOf(view, database);
-    const seenByServer = backendsOf(input.observation, pod, database);
-    const restarted = isFreshContainer(state, input.observation);
-    const otherFile = reading?.ok === true && pod.grant !== undefined && loadedIni(reading) !== pod.grant.ini;
+    const seenByServer = backendsIn(database);
     return {
       pod: pod.uid,
       database,
@@ -59,8 +60,9 @@ export function cellsOf(state: PodState, declared: ReadonlySet<string>, input: C
       ...(restarted ? { poolerRestarted: true } : {}),
       ...(otherFile ? { otherFile } : {}),
       ...(inForce === undefined ? {} : { inForce }),
-      ...(seenByPooler === undefined ? {} : { seenByPooler }),
-      ...(view === undefined ? {} : { lastingInPooler: serversOf(view, database) - cancelsOf(view, database) }),
+      ...(view === undefined || seenByPooler === undefined
+        ? {}
+        : { seenByPooler, lastingInPooler: seenByPooler - cancelsOf(view, database) }),
       ...(seenByServer === undefined ? {} : { seenByServer }),
       ...(unsettled === undefined ? {} : { unsettled }),
     };
@@ -90,17 +92,19 @@ export function serversOf(view: PoolerView, database: string): number {
   return view.pools.filter((pool) => pool.database === database).reduce((sum, pool) => sum + pool.servers, 0);
 }
 
-/** PostgreSQL's own count for one pod and database; undefined where it can't be told apart (no monitor, or two names for one database). */
-function backendsOf(observation: Observation, pod: PodFacts, database: string): number | undefined {
+/** PostgreSQL's own count for one pod by database; undefined where it can't be told apart (no monitor, or two names for one database). */
+function backendsOf(observation: Observation, { ip }: PodFacts): (database: string) => number | undefined {
   const backends = seenBackends(observation);
-  if (backends === undefined || pod.ip === undefined) return undefined;
+  if (backends === undefined || ip === undefined) return () => undefined;
   const names = namesAtServer(observation);
-  const name = names.get(database);
-  if (name === undefined || [...names.values()].filter((other) => other === name).length > 1) return undefined;
-  return backendsFrom(
-    backends.filter((group) => group.database === name),
-    pod.ip,
-  );
+  return (database) => {
+    const name = names.get(database);
+    if (name === undefined || [...names.values()].filter((other) => other === name).length > 1) return undefined;
+    return backendsFrom(
+      backends.filter((group) => group.database === name),
+      ip,
+    );
+  };
 }
 
 /** Database → what PostgreSQL calls it; also of those that only the proved configuration has, which stands while another is refused. */

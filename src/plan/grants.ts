@@ -15,7 +15,7 @@ import {
 } from './cells.ts';
 import { gonePods } from './gone-pods.ts';
 import { stepLedger, type LedgerInput, type LedgerStep } from './ledger.ts';
-import { loadedIni, type PodState } from './pod-state.ts';
+import { runsItsFile, type PodState } from './pod-state.ts';
 import { backendsFrom, seenBackends } from './backends.ts';
 import type { SizingBasis } from './desired.ts';
 import { readProvedRecord } from './proved-record.ts';
@@ -142,7 +142,7 @@ function leavingCells(
 ): Sizes {
   const { grant } = pod;
   const view = reading?.ok === true ? reading.view : undefined;
-  const settled = reading?.ok === true && loadedIni(reading) === grant?.ini;
+  const settled = reading?.ok === true && runsItsFile(reading, grant);
   // PgBouncer cuts the clients of a removed database; where nobody counts what goes on at PostgreSQL it is given time to end.
   const { nowMs } = observation;
   const counted = seenBackends(observation) !== undefined || nowMs - (grant?.removedAtMs ?? nowMs) >= ORPHANS_END_MS;
@@ -169,10 +169,10 @@ function leavingCells(
 function removedAt({ pod, reading }: PodState, leaving: Sizes, nowMs: number): { readonly removedAtMs?: number } {
   if (Object.keys(leaving).length === 0 || pod.grant === undefined) return {};
   if (pod.grant.removedAtMs !== undefined) return { removedAtMs: pod.grant.removedAtMs };
-  const { sizes, ini } = pod.grant;
+  const { sizes } = pod.grant;
   const cut =
     reading?.ok === true &&
-    loadedIni(reading) === ini &&
+    runsItsFile(reading, pod.grant) &&
     Object.keys(leaving).every((name) => sizeOf(sizes, name) === undefined);
   return cut ? { removedAtMs: nowMs } : {};
 }

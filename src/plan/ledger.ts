@@ -103,7 +103,7 @@ function shrinkOf(cell: Cell, target: number | undefined): readonly GrantChange[
   if (wanted === undefined || wanted >= cell.granted) return [];
   const { pod, database, granted: from } = cell;
   // A former shrink that is proved by now leaves nothing to be reckoned with.
-  const unsettled = ceilingOf({ ...cell, floor: 0, ...(isVerified(cell) ? { unsettled: undefined } : {}) });
+  const unsettled = ceilingOf({ ...cell, floor: 0, unsettled: isVerified(cell) ? undefined : cell.unsettled });
   return [{ pod, database, from, to: wanted, kind: 'shrink', unsettled }];
 }
 

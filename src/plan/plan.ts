@@ -5,7 +5,7 @@ import type { Finding } from '../model/finding.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action, Plan } from '../model/plan.ts';
 import type { Sizes } from '../model/pooler-model.ts';
-import { sizeOf, sumOf } from '../sizing/sizes.ts';
+import { moreOf, sizeOf, sumOf } from '../sizing/sizes.ts';
 import { blocked, chooseBasis, type Chosen } from './basis.ts';
 import { chooseModels, isServerFault, type Choice } from './canary.ts';
 import {
@@ -30,7 +30,6 @@ import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
 import { planReplicaSets } from './replica-sets.ts';
 import { serverHash } from './server-hash.ts';
 import { summarize } from './summary.ts';
-import { moreOf } from './targets.ts';
 import { nextLook, waitsMs } from './waits.ts';
 
 /** What has not arrived and gives no sign is looked at this often. */
@@ -132,9 +131,8 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
 function ofItsModel({ states, targets }: Chosen, choice: Choice): ReadonlyMap<string, Sizes> {
   return new Map(
     states.map((state) => {
-      const { databases } = choice.modelFor(state).model;
-      const has = (name: string): boolean =>
-        sizeOf(state.pod.grant?.sizes, name) !== undefined || databases.some((database) => database.name === name);
+      const runs = new Set(choice.modelFor(state).model.databases.map(({ name }) => name));
+      const has = (name: string): boolean => runs.has(name) || sizeOf(state.pod.grant?.sizes, name) !== undefined;
       const sizes = targets.perPod.get(state.pod.uid) ?? {};
       return [state.pod.uid, Object.fromEntries(Object.entries(sizes).filter(([name]) => has(name)))];
     }),

@@ -1,4 +1,5 @@
 // What one pod is doing and what it is proved to run: the reading of a pod that all later steps share.
+import type { Grant } from '../model/grant.ts';
 import type { Observation, PodFacts, PoolerReading } from '../model/observation.ts';
 import type { PoolerModel, RenderedIni } from '../model/pooler-model.ts';
 import { PLACE } from '../model/names.ts';
@@ -61,9 +62,7 @@ function whyUnproved(pod: PodFacts, reading: PoolerReading | undefined, models: 
   if (reading?.ok !== true) return { kind: 'unreachable' };
   if (reading.refusal?.ini === grant.ini)
     return { kind: 'refused', message: reading.refusal.message, atMs: reading.refusal.atMs };
-  // A boot.ini that says the very same is still not the file that the next RELOAD is to read.
-  const ownFile = reading.view.config.get('conffile') === PLACE.liveFile;
-  if (loadedIni(reading) !== grant.ini || !ownFile) return { kind: 'notLoaded' };
+  if (!runsItsFile(reading, grant)) return { kind: 'notLoaded' };
   const expected = expectedIni(pod, models);
   if (expected === undefined) return { kind: 'notLoaded' };
   // A drain by lifetime ends before the next reading: a short lifetime that is read was left behind by an operator that died.
@@ -76,6 +75,16 @@ function whyUnproved(pod: PodFacts, reading: PoolerReading | undefined, models: 
 /** The hash that the running PgBouncer shows: of its live.ini, or of boot.ini after a container start. */
 export function loadedIni(reading: PoolerReading & { ok: true }): string | undefined {
   return reading.view.config.get('syslog_ident');
+}
+
+/**
+ * Whether the pod has loaded the file that it was told last, and goes on reading that one. A boot.ini that says the very same is still another
+ * file: the next RELOAD of the pod's own may bring back what that held before.
+ */
+export function runsItsFile(reading: PoolerReading & { ok: true }, grant: Grant | undefined): boolean {
+  return (
+    grant !== undefined && loadedIni(reading) === grant.ini && reading.view.config.get('conffile') === PLACE.liveFile
+  );
 }
 
 /** What the pod's live.ini must read back as; undefined when its model is no longer known (it is then written anew). */

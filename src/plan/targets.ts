@@ -42,7 +42,7 @@ export function sizePods(
     });
   const whole = size(basis.budget);
   const floors = whole.feasible ? whole.floors : {};
-  const held = basis.replicas * (sumOf(moreOf(bootFloors, floors)) - sumOf(floors));
+  const held = basis.replicas * Math.max(0, sumOf(bootFloors) - sumOf(floors));
   const surge = rolling ? sumOf(floors) : 0;
   const fitting = [held + surge, held, 0]
     .map((kept) => ({ kept, fleet: kept === 0 ? whole : size(basis.budget - kept) }))
@@ -59,11 +59,6 @@ export function sizePods(
     );
   }
   return { fleet, perPod, surgeKeptFree };
-}
-
-/** Those that are more in sum: a pod boots at the one or the other, never at both. */
-export function moreOf(a: Sizes, b: Sizes): Sizes {
-  return sumOf(a) > sumOf(b) ? a : b;
 }
 
 /** A draining pod gives up its share in step with its clients: a server more than clients can never be busy, and it never grows again. */

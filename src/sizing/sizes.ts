@@ -14,6 +14,14 @@ export function sumOf(sizes: Sizes): number {
 /** Of each database the larger size. */
 export function largerSizes(a: Sizes, b: Sizes): Sizes {
   return Object.fromEntries(
-    [...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [name, Math.max(a[name] ?? 0, b[name] ?? 0)]),
+    [...new Set([...Object.keys(a), ...Object.keys(b)])].map((name) => [
+      name,
+      Math.max(sizeOf(a, name) ?? 0, sizeOf(b, name) ?? 0),
+    ]),
   );
+}
+
+/** Those that are more in sum: a pod boots at the one or the other, never at both. */
+export function moreOf(a: Sizes, b: Sizes): Sizes {
+  return sumOf(a) > sumOf(b) ? a : b;
 }

@@ -164,12 +164,13 @@ describe('two leaders', function () {
       for (const key of [ANNOTATION.grant, ANNOTATION.live])
         assert.equal(after.get(metadata.name)?.metadata.annotations?.[key], metadata.annotations?.[key], key);
     assert.equal(await sizesInForce(), SMALL.sizes);
+    // A load that did not need what there is could not have shown a larger size.
+    await sampler.reaches(SMALL.sizes - 1);
     const { peak, samples, longestGapMs } = sampler.lap();
     measured(
       `at most ${peak} backends of ${SMALL.budget} in ${samples} looks, ${Math.round(longestGapMs)} ms apart at most`,
     );
     assert.ok(peak <= SMALL.budget, `${peak} backends`);
-    assert.ok(peak >= SMALL.sizes - 1, `the load used ${peak} connections only: it could not have shown a larger size`);
   });
 
   it('puts the mark of a new leader on every pod before it lets one grow, and grows only in the version it has seen', async () => {

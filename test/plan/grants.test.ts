@@ -7,9 +7,10 @@ import { planPool } from '../../src/plan/plan.ts';
 import { chooseBasis } from '../../src/plan/basis.ts';
 import { desire } from '../../src/plan/desired.ts';
 import { QUARANTINE_MS } from '../../src/plan/gone-pods.ts';
-import { planGrants, type GrantStep } from '../../src/plan/grants.ts';
+import type { GrantStep } from '../../src/plan/grants.ts';
 import { readProvedRecord } from '../../src/plan/proved-record.ts';
 import { workload } from '../support/observation.ts';
+import { askedWith } from '../support/ask-ledger.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
 
 const ORDERS = { name: 'orders', database: 'orders_production', poolMode: 'transaction', weight: 1 } as const;
@@ -21,17 +22,7 @@ function ask(observation: Observation, over: { floors?: Sizes } = {}): GrantStep
   const record = readProvedRecord(observation);
   const chosen = chooseBasis(observation, desire(observation, true), record, observation.defaultImage);
   assert.ok('basis' in chosen && record !== undefined, 'there is nothing to plan by');
-  const { states, basis, targets } = chosen;
-  const { floors } = { ...record, ...over };
-  return planGrants({
-    observation,
-    states,
-    basis,
-    bootFloors: floors,
-    floors,
-    targets: targets.perPod,
-    mayGrow: true,
-  });
+  return askedWith(observation, chosen, over.floors ?? record.floors);
 }
 
 /** The same fleet, its largest pod just made: nobody has told or asked it anything. */
@@ -239,15 +230,23 @@ describe('the ledger of a fleet', () => {
   });
 
   it('takes a shrink for proved by the file that holds it, not by boot.ini, whose floor may be the same', () => {
-    const settledBy = (ini: string): number => {
+    const settledBy = (conffile: string, ini?: string): number => {
       const seen = settled().observe();
       const { grant } = largestOf(seen);
       assert.ok(grant !== undefined);
-      const shrunk = { ...grant, ini, unsettled: { orders: 9 } };
-      return ask(withLargest(seen, { grant: shrunk })).ledger.settled.length;
+      const shrunk = { ...grant, unsettled: { orders: 9 }, ...(ini === undefined ? {} : { ini }) };
+      const step = ask(
+        withLargest(seen, { grant: shrunk }, (former) => ({
+          ...former,
+          view: { ...former.view, config: new Map([...former.view.config, ['conffile', conffile]]) },
+        })),
+      );
+      return step.ledger.settled.length;
     };
-    assert.equal(settledBy(largestOf(settled()).grant?.ini ?? ''), 1);
-    assert.equal(settledBy('another'), 0);
+    assert.equal(settledBy(PLACE.liveFile), 1);
+    assert.equal(settledBy(PLACE.liveFile, 'another'), 0);
+    // In a fleet of one database at its floor boot.ini may be the same to the letter.
+    assert.equal(settledBy(PLACE.bootFile), 0);
   });
 
   it('has a pool drained that holds more than its size, though nothing was shrunk: boot.ini was in force meanwhile', () => {

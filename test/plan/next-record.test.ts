@@ -4,9 +4,9 @@ import type { PoolConfigSpec } from '../../src/api/poolconfig.gen.ts';
 import { chooseBasis } from '../../src/plan/basis.ts';
 import { chooseModels } from '../../src/plan/canary.ts';
 import { desire } from '../../src/plan/desired.ts';
-import { planGrants } from '../../src/plan/grants.ts';
 import { nextRecord } from '../../src/plan/next-record.ts';
 import { readProvedRecord, type ProvedRecord } from '../../src/plan/proved-record.ts';
+import { askedWith } from '../support/ask-ledger.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
 
 const ORDERS = { name: 'orders', database: 'orders_production', poolMode: 'transaction', weight: 1 } as const;
@@ -29,17 +29,8 @@ function following(
   const record = { ...proved, floors: { ...proved.floors, orders: 3 } };
   const chosen = chooseBasis(observation, desire(observation, true), record, observation.defaultImage);
   assert.ok('basis' in chosen && chosen.desired !== undefined);
-  const { states, basis, targets, target } = chosen;
-  const { floors } = record;
-  const grants = planGrants({
-    observation,
-    states,
-    basis,
-    bootFloors: floors,
-    floors,
-    targets: targets.perPod,
-    mayGrow: true,
-  });
+  const { states, target } = chosen;
+  const grants = askedWith(observation, chosen, record.floors);
   const after = nextRecord(chosen, record, chooseModels(observation, states, target, record), grants);
   return { record, next: after?.record, why: after?.why ?? '' };
 }

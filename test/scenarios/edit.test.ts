@@ -114,7 +114,7 @@ describe('a PoolConfig that is edited', function () {
   it('keeps to a lowered budget once nothing is under way, and to the higher one at all times', async () => {
     await using sampler = await stage.sampler();
     await using load = await stage.load({ clients: 24, holdMs: 15, pauseMs: 1 });
-    await load.done(300);
+    await sampler.reaches(LOW + 1);
     const peakBefore = sampler.lap().peak;
     await withoutFailure(load, async () => {
       pool = pool.withBudget(LOW);
@@ -126,7 +126,6 @@ describe('a PoolConfig that is edited', function () {
       await load.done(300);
       const after = sampler.peak(settledMs);
       measured(`budget ${HIGH} → ${LOW} in ${seconds(tookMs)}: at most ${peakBefore} backends before, ${after} after`);
-      assert.ok(peakBefore > LOW, 'the load did not need the higher budget, so nothing was shown');
       assert.ok(after <= LOW, `${after} backends after it had settled`);
     });
     assert.ok(sampler.lap().peak <= HIGH);
@@ -149,10 +148,11 @@ describe('a PoolConfig that is edited', function () {
       };
       await until('the raised sizes to be in force', grown, 20_000, 100);
       measured(`budget ${LOW} → ${HIGH} in force after ${seconds(performance.now() - startedMs)}`);
+      await sampler.reaches(LOW + 1);
       await load.done(500);
     });
     const { peak } = sampler.lap();
-    assert.ok(peak > LOW && peak <= HIGH, `${peak} backends`);
+    assert.ok(peak <= HIGH, `${peak} backends`);
   });
 
   it('takes up a rotated password: the new one is let in, the old one no more, and who is in stays', async () => {

@@ -1,13 +1,11 @@
 // How many pods may be struck at once: only for so many is room set aside in the budget.
-import { ANNOTATION, LABEL } from '../../src/model/names.ts';
+import { ANNOTATION } from '../../src/model/names.ts';
 import { leastBudget } from '../../src/sizing/size-fleet.ts';
 import { sumOf } from '../../src/sizing/sizes.ts';
-import { declaredReplicas, podsOf, poolOf } from './fleet.ts';
+import { declaredReplicas, podsOf, poolOf, replicaSetsOf } from './fleet.ts';
 import { isTerminating } from './kube/pods.ts';
 import type { SimApi } from './kube/sim-api.ts';
-import { POOL } from './operations.ts';
 import type { SimWorld } from './sim-world.ts';
-import { FOREIGN_LABEL } from './surroundings.ts';
 import { bootSizes, podAddresses, provedRecord } from './truth.ts';
 
 /** What is set aside covers every wanted pod once; nobody takes more of them before those have gone. */
@@ -27,10 +25,10 @@ function wantedReplicas(api: SimApi, budget: number): number {
   const { spec } = poolOf(api);
   const declared = declaredReplicas({ spec });
   const feasible = budget >= leastBudget(declared, spec.databases.length);
-  const kept = api
-    .list('ReplicaSet')
-    .filter((set) => set.metadata.labels?.[LABEL.pool] === POOL && set.metadata.labels[FOREIGN_LABEL] === undefined)
-    .reduce((sum, set) => sum + ((set['spec'] as { replicas?: number } | undefined)?.replicas ?? 0), 0);
+  const kept = replicaSetsOf(api).reduce(
+    (sum, set) => sum + ((set['spec'] as { replicas?: number } | undefined)?.replicas ?? 0),
+    0,
+  );
   return Math.min(feasible ? declared : (provedRecord(api)?.basis.replicas ?? declared), kept);
 }
 

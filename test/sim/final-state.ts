@@ -2,12 +2,10 @@
 import { decodeGrant } from '../../src/model/grant.ts';
 import { ANNOTATION, LABEL, PLACE } from '../../src/model/names.ts';
 import { SETTINGS } from '../../src/model/settings/table.ts';
-import { declaredReplicas, podsOf, poolOf } from './fleet.ts';
+import { declaredReplicas, podsOf, poolOf, replicaSetsOf } from './fleet.ts';
 import { isTerminating, type SimPod } from './kube/pods.ts';
-import { POOL } from './operations.ts';
 import type { DataPlane } from './pooler/data-plane.ts';
 import type { SimWorld } from './sim-world.ts';
-import { FOREIGN_LABEL } from './surroundings.ts';
 
 /** What is not as it should be in the end; empty when all is well. A specification that can't be had must be told, and the fleet stands. */
 export function finalFaults({ api, plane }: Pick<SimWorld, 'api' | 'plane'>): readonly string[] {
@@ -22,9 +20,7 @@ export function finalFaults({ api, plane }: Pick<SimWorld, 'api' | 'plane'>): re
   const pods = podsOf(api);
   const replicas = declaredReplicas(pool);
   if (!infeasible && pods.length !== replicas) faults.push(`${pods.length} pods, ${replicas} wanted`);
-  const sets = api
-    .list('ReplicaSet')
-    .filter((set) => set.metadata.labels?.[LABEL.pool] === POOL && set.metadata.labels[FOREIGN_LABEL] === undefined);
+  const sets = replicaSetsOf(api);
   if (sets.length !== 1) faults.push(`${sets.length} ReplicaSets`);
   return [...faults, ...pods.flatMap((pod) => podFaults(pod, plane))];
 }

@@ -2,8 +2,9 @@
 import type { PoolConfig } from '../../src/api/poolconfig.gen.ts';
 import { LABEL } from '../../src/model/names.ts';
 import { asPod, type SimPod } from './kube/pods.ts';
-import type { SimApi } from './kube/sim-api.ts';
+import type { SimApi, SimObject } from './kube/sim-api.ts';
 import { NAMESPACE, POOL } from './operations.ts';
+import { FOREIGN_LABEL } from './surroundings.ts';
 
 /** Of a PoolConfig that declares none. */
 const USUAL_REPLICAS = 2;
@@ -21,6 +22,13 @@ export function podsOf(api: SimApi): readonly SimPod[] {
     .list('Pod')
     .filter(({ metadata }) => metadata.labels?.[LABEL.pool] === POOL)
     .map(asPod);
+}
+
+/** Those of the operator, not a stranger's that looks like them. */
+export function replicaSetsOf(api: SimApi): readonly SimObject[] {
+  return api
+    .list('ReplicaSet')
+    .filter(({ metadata }) => metadata.labels?.[LABEL.pool] === POOL && metadata.labels[FOREIGN_LABEL] === undefined);
 }
 
 /** The generation that status speaks of; undefined while that one is blocked, so that what stood before goes on. */

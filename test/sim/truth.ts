@@ -47,10 +47,9 @@ function unownedAtMost(api: SimApi, plane: DataPlane): number {
   const owned = podAddresses(api);
   const most = new Map<string, number>();
   for (const { address, count } of fleetBackends(plane)) most.set(address, (most.get(address) ?? 0) + count);
-  for (const ip of plane.runningAt()) {
-    const process = plane.processAt(ip);
+  for (const [ip, process] of plane.running()) {
     // Without a client it opens nothing, and without a pod it gets none; nor while it is paused, as it stays.
-    if (process !== undefined && process.showClients().length > 0)
+    if (process.showClients().length > 0)
       most.set(ip, Math.max(most.get(ip) ?? 0, sumOf(sizesInForce(process, ({ paused }) => !paused))));
   }
   return [...most].reduce((sum, [ip, count]) => sum + (owned.has(ip) ? 0 : count), 0);

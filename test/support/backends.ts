@@ -1,6 +1,7 @@
 // Counts PostgreSQL's backends many times a second over a direct connection, and keeps the peaks.
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { until } from './until.ts';
 
 /** One look. `total` leaves out the sampler itself and the roles that it was told to ignore. */
 export type BackendSample = Readonly<{
@@ -89,6 +90,12 @@ export class BackendSampler implements AsyncDisposable {
       if (former !== undefined) longestGapMs = Math.max(longestGapMs, sample.atMs - former.atMs);
     }
     return { peak: peakSample?.total ?? 0, peakSample, samples: samples.length, longestGapMs };
+  }
+
+  /** Resolves once a sample of this lap has at least `count`; the load may take a while to need them all. @throws when none has in time. */
+  async reaches(count: number, timeoutMs = 20_000): Promise<void> {
+    const peak = (): number => Math.max(0, ...this.#samples.slice(this.#lapStart).map((sample) => sample.total));
+    await until(`${count} backends at once`, () => peak() >= count, { timeoutMs, everyMs: this.#everyMs });
   }
 
   async stop(): Promise<void> {

@@ -52,11 +52,7 @@ export class FakeClock implements Clock {
   async advance(ms: number): Promise<void> {
     const targetMs = this.#elapsedMs + ms;
     await this.settle();
-    for (let next = this.#next(); next !== undefined && next.dueMs <= targetMs; next = this.#next()) {
-      this.#fire(next);
-      await this.settle();
-    }
-    this.#elapsedMs = targetMs;
+    await this.#pass(targetMs);
   }
 
   /** Moves time from timer to timer until the condition holds. Throws when no timer is left or `limitMs` is passed. */
@@ -75,12 +71,7 @@ export class FakeClock implements Clock {
 
   /** To the next moment at which a timer is due, at the latest to `untilMs` (monotonic), and what follows. Nothing else may be running before. */
   async step(untilMs: number): Promise<void> {
-    const atMs = Math.min(this.#next()?.dueMs ?? Infinity, untilMs);
-    for (let next = this.#next(); next !== undefined && next.dueMs <= atMs; next = this.#next()) {
-      this.#fire(next);
-      await this.settle();
-    }
-    this.#elapsedMs = Math.max(this.#elapsedMs, atMs);
+    await this.#pass(Math.min(this.#next()?.dueMs ?? Infinity, untilMs));
   }
 
   /** Lets everything run that waits for no timer. */
@@ -88,6 +79,14 @@ export class FakeClock implements Clock {
     return new Promise((resolve) => {
       setImmediate(resolve);
     });
+  }
+
+  async #pass(untilMs: number): Promise<void> {
+    for (let next = this.#next(); next !== undefined && next.dueMs <= untilMs; next = this.#next()) {
+      this.#fire(next);
+      await this.settle();
+    }
+    this.#elapsedMs = Math.max(this.#elapsedMs, untilMs);
   }
 
   #fire(timer: Pending): void {

@@ -21,8 +21,8 @@ export const CONFIGURATION_BUGS: readonly PlantedBug[] = [
     name: 'wrong-hash-accepted',
     rule: 'applied means proved: the hash that shows is that of the very live.ini that was written',
     file: STATE,
-    find: "if (loadedIni(reading) !== grant.ini || !ownFile) return { kind: 'notLoaded' };",
-    replace: "if (loadedIni(reading) === undefined || !ownFile) return { kind: 'notLoaded' };",
+    find: 'grant !== undefined && loadedIni(reading) === grant.ini &&',
+    replace: 'grant !== undefined && loadedIni(reading) !== undefined &&',
     caughtBy: [{ tests: PROOF_TESTS, named: 'is not proved while it shows the hash of another file' }],
   },
   {

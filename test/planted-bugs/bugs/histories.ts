@@ -21,6 +21,14 @@ export const HISTORY_BUGS: readonly PlantedBug[] = [
     caughtBy: [{ tests: GRANTS, named: 'takes a shrink for proved by the file that holds it' }],
   },
   {
+    name: 'boot-file-with-the-same-text-accepted',
+    rule: 'verified: the pod goes on reading its own file; boot.ini may say the very same while that file still holds the old size',
+    file: 'src/plan/cells.ts',
+    find: '!runsItsFile(reading, pod.grant);',
+    replace: "reading.view.config.get('syslog_ident') !== pod.grant.ini && !runsItsFile(reading, pod.grant);",
+    caughtBy: [{ tests: GRANTS, named: 'takes a shrink for proved by the file that holds it' }],
+  },
+  {
     name: 'leader-mark-withheld',
     rule: 'a new leader stamps its epoch on every pod, also on one that nothing else can be written to',
     file: 'src/plan/pod-config.ts',

@@ -104,10 +104,10 @@ export class DataPlane {
     return this.#processes.get(ip);
   }
 
-  /** Addresses of processes that run, whoever still knows of them. */
-  runningAt(): readonly string[] {
+  /** Processes that run by their address, whoever still knows of them. */
+  running(): readonly (readonly [ip: string, process: PgbouncerModel])[] {
     this.advance();
-    return [...this.#processes].filter(([, process]) => !process.exited).map(([ip]) => ip);
+    return [...this.#processes].filter(([, process]) => !process.exited);
   }
 
   podAt(ip: string): string {

@@ -1,0 +1,10 @@
+// Asks the ledger as planning does, with pods that boot at the floors given, and a leader whose mark is on all of them.
+import type { Observation } from '../../src/model/observation.ts';
+import type { Sizes } from '../../src/model/pooler-model.ts';
+import type { Chosen } from '../../src/plan/basis.ts';
+import { planGrants, type GrantStep } from '../../src/plan/grants.ts';
+
+export function askedWith(observation: Observation, { states, basis, targets }: Chosen, floors: Sizes): GrantStep {
+  const { perPod } = targets;
+  return planGrants({ observation, states, basis, bootFloors: floors, floors, targets: perPod, mayGrow: true });
+}
