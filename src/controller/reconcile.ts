@@ -8,7 +8,7 @@ import { isApiError } from '../kube/errors.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import { resourceOf, type LiveObject } from '../kube/resources.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
-import { newerEpoch } from '../plan/newer-epoch.ts';
+import { newerEpoch } from '../plan/epochs.ts';
 import { planPool } from '../plan/plan.ts';
 import type { Outcome } from '../runtime/controller.ts';
 import type { Log } from '../runtime/log.ts';

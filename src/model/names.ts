@@ -21,6 +21,8 @@ export const ANNOTATION = {
   grant: `${GROUP}/grant`,
   /** When and why the pod is being drained (JSON, see `DrainMark`). */
   drain: `${GROUP}/drain`,
+  /** Leadership epoch of the operator that wrote boot.ini; on a pod it stands in the grant. */
+  epoch: `${GROUP}/epoch`,
   /** A fresh value makes the kubelet project the pod's volumes at once. */
   nonce: `${GROUP}/nonce`,
   /** Content hash of a rendered child, to see at a glance what it was made from. */

@@ -1,7 +1,7 @@
 // Which of the fleet's own objects have to be written: the mounted files, boot.ini, the Service and the disruption budget.
 import { contentHash } from '../model/canonical.ts';
 import type { KubeObject } from '../model/kube-object.ts';
-import { childNames, PLACE } from '../model/names.ts';
+import { ANNOTATION, childNames, PLACE } from '../model/names.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import { SecretText } from '../model/secret-text.ts';
@@ -66,12 +66,28 @@ export function storedBootHash(observation: Observation): string {
   return data?.['boot.ini'] === undefined ? '' : contentHash(data['boot.ini']);
 }
 
+/** The epoch of the leader that wrote boot.ini as it is stored; undefined where there is no boot.ini, or nobody's mark on it. */
+export function bootEpoch({ children, pool }: Observation): number | undefined {
+  const live = children.get(`ConfigMap/${childNames(pool.metadata.name).configMap}`);
+  const mark = Number(live?.metadata.annotations?.[ANNOTATION.epoch]);
+  return Number.isSafeInteger(mark) ? mark : undefined;
+}
+
 export function planBoot(observation: Observation, record: ProvedRecord, why: string): readonly Action[] {
   const live = observation.children.get(`ConfigMap/${childNames(observation.pool.metadata.name).configMap}`);
   const ini = renderIni(record.model, record.floors, { secretsFolder: PLACE.secretsFolder });
-  const object = renderBootConfigMap(observation.pool, { iniText: ini.text, record });
-  if (live !== undefined && sameData(live['data'], object['data']) && covers(live, object)) return [];
-  return [{ kind: 'applyChild', object: inVersionOf(live, object), why }];
+  const { epoch } = observation;
+  const object = renderBootConfigMap(observation.pool, { iniText: ini.text, record, epoch });
+  const same = live !== undefined && sameData(live['data'], object['data']);
+  if (same && covers(live, object)) return [];
+  const marks = same && bootEpoch(observation) !== epoch;
+  return [
+    {
+      kind: 'applyChild',
+      object: inVersionOf(live, object),
+      why: marks ? `the leader of epoch ${epoch} puts its mark on boot.ini` : why,
+    },
+  ];
 }
 
 /**

@@ -45,7 +45,7 @@ export type GrantInput = CellInput & {
   /** Sizes that must stay free for each pod that may appear: boot.ini's now or those it is about to have, whichever are more. */
   readonly floors: Sizes;
   readonly targets: ReadonlyMap<string, Sizes>;
-  /** Grows are left out while some pod does not carry this leader's epoch yet. */
+  /** Grows are left out while this leader's epoch does not stand everywhere yet. */
   readonly mayGrow: boolean;
 };
 

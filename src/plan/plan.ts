@@ -21,7 +21,7 @@ import { desire, type Wish } from './desired.ts';
 import { planDrainEnds } from './drain.ts';
 import { tellEvents } from './events.ts';
 import { planGrants, type GrantStep } from './grants.ts';
-import { newerEpoch } from './newer-epoch.ts';
+import { marksStand, newerEpoch } from './epochs.ts';
 import { nextRecord } from './next-record.ts';
 import { planPodConfigs } from './pod-config.ts';
 import { podStates, type PodState } from './pod-state.ts';
@@ -63,9 +63,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     bootFloors: record?.floors ?? {},
     floors,
     targets: ofItsModel(chosen, choice),
-    mayGrow: states.every(
-      ({ pod, phase }) => phase === 'Terminating' || pod.grant === undefined || pod.grant.epoch === observation.epoch,
-    ),
+    mayGrow: marksStand(observation, states),
   });
   const boot = nextRecord(chosen, record, choice, grants);
   const { template } = chosen;

@@ -2,12 +2,17 @@
 import type { PoolConfig } from '../api/poolconfig.gen.ts';
 import { canonicalJson } from '../model/canonical.ts';
 import type { KubeObject, OwnerReference } from '../model/kube-object.ts';
-import { API_VERSION, childNames, LABEL } from '../model/names.ts';
+import { ANNOTATION, API_VERSION, childNames, LABEL } from '../model/names.ts';
 import type { SecretText } from '../model/secret-text.ts';
 import { commonLabels, type PodTemplate } from './pod-template.ts';
 
 /** The last proved configuration as it is kept in the ConfigMap: what new pods boot with and what a refused change goes back to. */
-export type BootFile = { readonly iniText: string; readonly record: object };
+export type BootFile = {
+  readonly iniText: string;
+  readonly record: object;
+  /** Leadership epoch of who writes it: a halted leader's write does not pass the version that its successor has marked. */
+  readonly epoch: number;
+};
 
 /** The text of a record, made once for each. */
 const RECORD_TEXTS = new WeakMap<object, string>();
@@ -20,7 +25,9 @@ function recordText(record: object): string {
 
 export function renderBootConfigMap(pool: PoolConfig, boot: BootFile): KubeObject {
   return {
-    ...head(pool, 'v1', 'ConfigMap', childNames(pool.metadata.name).configMap),
+    ...head(pool, 'v1', 'ConfigMap', childNames(pool.metadata.name).configMap, {
+      [ANNOTATION.epoch]: String(boot.epoch),
+    }),
     data: { 'boot.ini': boot.iniText, 'proved.json': recordText(boot.record) },
   };
 }

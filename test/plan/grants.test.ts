@@ -372,13 +372,21 @@ describe('the ledger of a fleet', () => {
 });
 
 describe('a change of leader', () => {
-  it('lets no pod grow while one still carries the mark of an earlier leader', () => {
+  /** A fleet whose workload has grown, with the next leader's mark everywhere. */
+  function underTheNext(): Observation {
     const fleet = settled();
     fleet.epoch = 8;
-    const [first] = fleet.turn().actions;
-    assert.equal(first?.kind, 'patchPod');
+    const kinds = fleet.turn().actions.map(({ kind, why }) => (kind === 'applyChild' ? why : kind));
+    assert.deepEqual(kinds, ['the leader of epoch 8 puts its mark on boot.ini', 'patchPod', 'patchPod']);
     fleet.workloads.set('Deployment/web', workload(6));
-    const seen = fleet.observe();
+    return fleet.observe();
+  }
+
+  const grows = (observation: Observation): boolean =>
+    planPool(observation).actions.some(({ why }) => why.includes(' orders=10 '));
+
+  it('lets no pod grow while one still carries the mark of an earlier leader', () => {
+    const seen = underTheNext();
     // One stamp has not arrived: as if that pod had been written by somebody else meanwhile.
     const stale = { ...seen, pods: seen.pods.map((pod, index) => (index > 0 ? pod : withEpoch(pod, 7))) };
     const sizes = planPool(stale).actions.flatMap((action) =>
@@ -387,7 +395,29 @@ describe('a change of leader', () => {
     assert.ok(sizes.length > 0, 'the missing stamp is not made up for');
     for (const grant of sizes) assert.ok((grant.sizes?.['orders'] ?? 0) <= 5, JSON.stringify(sizes));
     // With every stamp in place the same fleet grows.
-    assert.ok(planPool(seen).actions.some(({ why }) => why.includes(' orders=10 ')));
+    assert.ok(grows(seen));
+  });
+
+  it('lets no pod grow while boot.ini still carries the mark of an earlier leader: its larger floors may be on their way', () => {
+    const seen = underTheNext();
+    const marked = (epoch: string | undefined): Observation => {
+      const [key, boot] = [...seen.children].find(([, { kind }]) => kind === 'ConfigMap') ?? assert.fail('no boot.ini');
+      const annotations = epoch === undefined ? {} : { 'poolsmith.dev/epoch': epoch };
+      return {
+        ...seen,
+        children: new Map([...seen.children, [key, { ...boot, metadata: { ...boot.metadata, annotations } }]]),
+      };
+    };
+    assert.ok(grows(marked('8')));
+    for (const mark of ['7', undefined, 'nonsense']) {
+      assert.ok(!grows(marked(mark)), mark);
+      const written = planPool(marked(mark)).actions.flatMap((action) =>
+        action.kind === 'applyChild' ? [action.object.metadata.annotations?.['poolsmith.dev/epoch']] : [],
+      );
+      assert.deepEqual(written, ['8'], 'the missing mark is not made up for');
+    }
+    // And a later leader's is left to it.
+    assert.deepEqual(planPool(marked('9')).actions, []);
   });
 });
 

@@ -18,9 +18,9 @@ export const LEADER_BUGS: readonly PlantedBug[] = [
   {
     name: 'epoch-of-one-pod-is-enough',
     rule: 'a new leader stamps its epoch on every pod before its first grow: on every one',
-    file: 'src/plan/plan.ts',
-    find: 'mayGrow: states.every(',
-    replace: 'mayGrow: states.some(',
+    file: 'src/plan/epochs.ts',
+    find: 'states.every(',
+    replace: 'states.some(',
     caughtBy: [
       {
         tests: 'test/plan/grants.test.ts',
@@ -29,9 +29,22 @@ export const LEADER_BUGS: readonly PlantedBug[] = [
     ],
   },
   {
+    name: 'boot-file-without-the-mark',
+    rule: 'a new leader stamps its epoch on boot.ini before its first grow: a halted leader’s larger floors must not arrive after it',
+    file: 'src/plan/epochs.ts',
+    find: 'bootEpoch(observation) === epoch &&',
+    replace: '',
+    caughtBy: [
+      {
+        tests: 'test/plan/grants.test.ts',
+        named: 'lets no pod grow while boot.ini still carries the mark of an earlier leader',
+      },
+    ],
+  },
+  {
     name: 'later-leader-overlooked',
     rule: 'whoever sees the epoch of a later leader on a pod writes nothing: what it reads now would let it write',
-    file: 'src/plan/newer-epoch.ts',
+    file: 'src/plan/epochs.ts',
     find: 'return newest > epoch ? newest : undefined;',
     replace: 'return newest < epoch ? undefined : undefined;',
     caughtBy: [
