@@ -25,6 +25,7 @@ const RENDERED: ReadonlyMap<string, string> = new Map([
   ['server_tls_protocols', '`secure`'],
   ['listen_addr', '`*`'],
   ['listen_port', '`6432`'],
+  ['peer_id', "each pod's own"],
   ['pool_mode', 'on each database line'],
   ['syslog_ident', 'hash of the configuration'],
 ]);

@@ -75,6 +75,6 @@ export const SPEC_FIELDS: FieldTree = {
       },
     },
     pooler: { fields: { image: true, parameters: true } },
-    service: { fields: { type: true, port: true, annotations: true } },
+    service: { fields: { type: true, port: true, sessionAffinity: true, annotations: true } },
   },
 };

@@ -443,6 +443,10 @@ export interface Service {
    */
   readonly port?: number;
   /**
+   * ClientIP keeps all connections from one address on one pod. Then a burst of cancel requests finds its queries too; the load of the pods gets uneven. Default: "None".
+   */
+  readonly sessionAffinity?: 'None' | 'ClientIP';
+  /**
    * Annotations of the Service, e.g. for a cloud's load balancer.
    */
   readonly annotations?: {

@@ -1,15 +1,13 @@
 // What a pod was granted, as the operator writes it beside live.ini, so that a crash can lose nothing of the ledger.
-import type { Sizes } from './pooler-model.ts';
+import type { OwnLines, Peering, Peers, Sizes } from './pooler-model.ts';
 
 /** The operator's own record on a pod. It is written in the same patch as live.ini, so the two never disagree. */
-export type Grant = {
+export type Grant = OwnLines & {
   readonly sizes: Sizes;
   /** Former, larger sizes of cells whose shrink is not verified yet. */
   readonly unsettled?: Sizes;
   /** When the file without a removed database was first seen in force, in wall-clock milliseconds; only while that is reckoned with. */
   readonly removedAtMs?: number;
-  /** Databases that the short lifetime of a drain reaches; the others have their own on their line. Absent: it reaches all. */
-  readonly drainable?: readonly string[];
   /** Hash of the PoolerModel (everything but sizes) that live.ini was rendered from. */
   readonly model: string;
   /** Hash of the live.ini text, as PgBouncer shows it once loaded. */
@@ -29,7 +27,7 @@ export type DrainMark = {
 export function decodeGrant(text: string | undefined): Grant | undefined {
   const raw = parseObject(text);
   if (raw === undefined) return undefined;
-  const { sizes, unsettled, removedAtMs, drainable, model, ini, epoch, atMs } = raw;
+  const { sizes, unsettled, removedAtMs, drainable, peering, model, ini, epoch, atMs } = raw;
   if (!isSizes(sizes) || typeof model !== 'string' || typeof ini !== 'string') return undefined;
   if (typeof epoch !== 'number' || typeof atMs !== 'number') return undefined;
   return {
@@ -37,6 +35,7 @@ export function decodeGrant(text: string | undefined): Grant | undefined {
     ...(isSizes(unsettled) ? { unsettled } : {}),
     ...(typeof removedAtMs === 'number' ? { removedAtMs } : {}),
     ...(isNames(drainable) ? { drainable } : {}),
+    ...(isPeering(peering) ? { peering } : {}),
     ...{ model, ini, epoch, atMs },
   };
 }
@@ -63,6 +62,15 @@ function parseObject(text: string | undefined): Record<string, unknown> | undefi
 
 function isNames(raw: unknown): raw is readonly string[] {
   return Array.isArray(raw) && raw.every((name) => typeof name === 'string');
+}
+
+function isPeering(raw: unknown): raw is Peering {
+  const { id, peers } = (raw ?? {}) as Partial<Record<keyof Peering, unknown>>;
+  return typeof id === 'number' && Number.isInteger(id) && isPeers(peers);
+}
+
+function isPeers(raw: unknown): raw is Peers {
+  return typeof raw === 'object' && raw !== null && Object.values(raw).every((host) => typeof host === 'string');
 }
 
 function isSizes(raw: unknown): raw is Sizes {

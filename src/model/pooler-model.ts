@@ -26,6 +26,24 @@ export type PoolerModel = {
 /** Database name → server connections that one pod may open to it. Always ≥ 1: PgBouncer reads 0 as unlimited. */
 export type Sizes = Readonly<Record<string, number>>;
 
+/** peer_id → address of the pod that has it. */
+export type Peers = Readonly<Record<string, string>>;
+
+/** What one pod is among its fellows. A cancel request carries the number of the pod that it is for, and whoever gets it passes it on. */
+export type Peering = {
+  /** From 1 to 65,535, no other pod's. */
+  readonly id: number;
+  readonly peers: Peers;
+};
+
+/** What live.ini has for one pod alone, beside the sizes. */
+export type OwnLines = {
+  /** Databases that the short lifetime of a drain reaches; the others have their own on their line. Absent: it reaches all. */
+  readonly drainable?: readonly string[];
+  /** Absent: it knows no fellows. */
+  readonly peering?: Peering;
+};
+
 /** A rendered file with everything that must read back equal once PgBouncer has loaded it. */
 export type RenderedIni = {
   readonly text: string;
@@ -34,6 +52,16 @@ export type RenderedIni = {
   /** Every `[pgbouncer]` key that is written → the value SHOW CONFIG must show. */
   readonly config: ReadonlyMap<string, string>;
   readonly databases: readonly ExpectedDatabase[];
+  /** What SHOW PEERS must show, by peer_id. */
+  readonly peers: readonly PeerRow[];
+};
+
+/** A row of SHOW PEERS; `poolSize`: cancel requests that may be under way to it at once. */
+export type PeerRow = {
+  readonly id: number;
+  readonly host: string;
+  readonly port: number;
+  readonly poolSize: number;
 };
 
 /** The columns of SHOW DATABASES that a database line determines. */

@@ -1,5 +1,5 @@
 // What one running PgBouncer says of itself: the decoded answers of its admin console.
-import type { PoolMode } from './pooler-model.ts';
+import type { PeerRow, PoolMode } from './pooler-model.ts';
 
 /** A row of SHOW DATABASES; counts are connections. */
 export type DatabaseRow = {
@@ -49,6 +49,8 @@ export type PoolerView = {
   readonly databases: readonly DatabaseRow[];
   readonly pools: readonly PoolRow[];
   readonly stats: readonly StatsRow[];
+  /** By peer_id. */
+  readonly peers: readonly PeerRow[];
   /** Logged-in clients other than admin consoles. */
   readonly clients: number;
 };

@@ -11,6 +11,7 @@ import {
   decodeClients,
   decodeConfig,
   decodeDatabases,
+  decodePeers,
   decodePools,
   decodeServers,
   decodeStatsTotals,
@@ -64,12 +65,14 @@ export class AdminConsole {
       const databases = decodeDatabases(await ask('SHOW DATABASES')).filter(({ name }) => name !== CONSOLE_DATABASE);
       const pools = decodePools(await ask('SHOW POOLS')).filter(({ database }) => database !== CONSOLE_DATABASE);
       const stats = decodeStatsTotals(await ask('SHOW STATS_TOTALS'));
+      const peers = decodePeers(await ask('SHOW PEERS'));
       return {
         version,
         config,
         databases,
         pools,
         stats: stats.filter(({ database }) => database !== CONSOLE_DATABASE),
+        peers,
         clients: databases.reduce((sum, { currentClientConnections }) => sum + currentClientConnections, 0),
       };
     });

@@ -1,5 +1,5 @@
 // Decodes the rows of SHOW commands: strict about what is used, by column name, blind to columns that versions add or drop.
-import type { PoolMode } from '../model/pooler-model.ts';
+import type { PeerRow, PoolMode } from '../model/pooler-model.ts';
 import type { DatabaseRow, PoolRow, StatsRow } from '../model/pooler-view.ts';
 import { DecodeError } from './errors.ts';
 
@@ -96,6 +96,18 @@ export function decodePools(rows: readonly ShowRow[]): readonly PoolRow[] {
       serversCancelling: countOf(row, 'sv_active_cancel', path),
       servers: serversActive + serversIdle + serversLogin + others,
       maxWaitMs: countOf(row, 'maxwait', path) * 1000 + countOf(row, 'maxwait_us', path) / 1000,
+    };
+  });
+}
+
+export function decodePeers(rows: readonly ShowRow[]): readonly PeerRow[] {
+  return rows.map((row, index) => {
+    const path = `peers[${index}]`;
+    return {
+      id: countOf(row, 'peer_id', path),
+      host: textOf(row, 'host', path),
+      port: countOf(row, 'port', path),
+      poolSize: integerOf(row, 'pool_size', path),
     };
   });
 }

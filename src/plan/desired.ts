@@ -2,7 +2,7 @@
 import { databasesOf, serverPort, wantedReplicas } from '../api/poolconfig.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Observation } from '../model/observation.ts';
-import type { DatabaseEntry, PoolerModel } from '../model/pooler-model.ts';
+import type { DatabaseEntry, OwnLines, PoolerModel } from '../model/pooler-model.ts';
 import type { SecretText } from '../model/secret-text.ts';
 import { contentHash } from '../model/canonical.ts';
 import { childNames, PLACE } from '../model/names.ts';
@@ -137,10 +137,20 @@ const LIVE_INI_BYTES = 240_000;
 /** So many database lines are never near the limit. */
 const SURELY_FITTING_DATABASES = 100;
 
+/** Twice as many fellows as a fleet may have pods, each with the longest address. */
+const MOST_FELLOWS: OwnLines = {
+  peering: {
+    id: 65_535,
+    peers: Object.fromEntries(
+      Array.from({ length: 100 }, (_, index) => [65_000 + index, 'fd00:1111:2222:3333:4444:5555:6666:7777']),
+    ),
+  },
+};
+
 function tooLarge(model: PoolerModel): Finding | undefined {
   if (model.databases.length <= SURELY_FITTING_DATABASES) return undefined;
   const widest = Object.fromEntries(model.databases.map(({ name }) => [name, 99_999]));
-  const { text } = renderIni(model, widest, { secretsFolder: PLACE.secretsFolder });
+  const { text } = renderIni(model, widest, { secretsFolder: PLACE.secretsFolder }, MOST_FELLOWS);
   const bytes = Buffer.byteLength(text, 'utf8');
   if (bytes <= LIVE_INI_BYTES) return undefined;
   return {

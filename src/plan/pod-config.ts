@@ -1,16 +1,17 @@
 // Tells each pod its live.ini: which model, which sizes, and what is to be done until it is proved to run them.
-import { ANNOTATION, PLACE } from '../model/names.ts';
+import { ANNOTATION } from '../model/names.ts';
 import type { Grant } from '../model/grant.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
-import type { PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
+import type { Peering, Sizes } from '../model/pooler-model.ts';
 import { canonicalJson, sameJson } from '../model/canonical.ts';
 import { sizeOf } from '../sizing/sizes.ts';
-import { renderIni } from '../render/ini.ts';
 import { ownLifetimeSeconds } from '../render/own-lifetime.ts';
 import type { Choice, NamedModel } from './canary.ts';
 import { CHANGE_INTERVAL_MS, serversOf } from './cells.ts';
 import type { NextSizes } from './grants.ts';
+import { renderLive } from './live-ini.ts';
+import { planPeering } from './peering.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
 
 /** An annotation is projected in 0.1–0.4 s; about one in 170 gets lost in the kubelet until something else changes (measured). */
@@ -39,16 +40,21 @@ export type PodConfigInput = {
 };
 
 export function planPodConfigs(input: PodConfigInput): readonly Action[] {
+  const peering = planPeering(input.states);
   return input.states
     .filter((state) => state.phase !== 'Terminating')
-    .flatMap((state) => configure(state, input) ?? follow(state, input));
+    .flatMap((state) => configure(state, input, peering.get(state.pod.uid)) ?? follow(state, input));
 }
 
 /** The patch that brings a pod's annotations to what they should be; undefined when they are. */
-function configure(state: PodState, input: PodConfigInput): readonly Action[] | undefined {
+function configure(
+  state: PodState,
+  input: PodConfigInput,
+  peering: Peering | undefined,
+): readonly Action[] | undefined {
   const { pod } = state;
   const { nowMs, epoch } = input.observation;
-  const wanted = wantedGrant(state, input);
+  const wanted = wantedGrant(state, input, peering);
   if (wanted === undefined) return undefined;
   const { grant, text } = wanted;
   const annotations: Record<string, string> = {};
@@ -68,7 +74,11 @@ function configure(state: PodState, input: PodConfigInput): readonly Action[] | 
  * What the pod should carry. A pod that is to get one database more goes on with what it has until there is room for it: else the shrink that
  * makes the room could not be written. Without a file that it would name, or any size for what nobody declares any more, it stays as it is.
  */
-function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; text: string } | undefined {
+function wantedGrant(
+  state: PodState,
+  input: PodConfigInput,
+  peering: Peering | undefined,
+): { grant: Grant; text: string } | undefined {
   const { pod } = state;
   const next = input.next.get(pod.uid);
   if (next === undefined) return undefined;
@@ -86,12 +96,12 @@ function wantedGrant(state: PodState, input: PodConfigInput): { grant: Grant; te
   const projected = pod.grant === undefined || input.observation.nowMs - input.filesWrittenAtMs >= SECRET_LEAD_MS;
   if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash))
     return asItIs(pod, next, input.observation.epoch);
-  const { ini, drainable } = renderLive(pod, model, sizes, next.unsettled);
+  const { ini, own } = renderLive(pod, model, sizes, { unsettled: next.unsettled, peering, states: input.states });
   const grant: Grant = {
     sizes,
     ...(next.unsettled === undefined ? {} : { unsettled: next.unsettled }),
     ...(next.removedAtMs === undefined ? {} : { removedAtMs: next.removedAtMs }),
-    ...(drainable === undefined ? {} : { drainable }),
+    ...own,
     model: modelHash,
     ini: ini.hash,
     epoch: input.observation.epoch,
@@ -107,7 +117,7 @@ function asItIs(
   epoch: number,
 ): { grant: Grant; text: string } | undefined {
   if (grant === undefined || live === undefined) return undefined;
-  const { sizes, drainable, model, ini, atMs } = grant;
+  const { sizes, drainable, peering, model, ini, atMs } = grant;
   const open = Object.entries(unsettled ?? {}).filter(([database, size]) => size > (sizeOf(sizes, database) ?? 0));
   return {
     grant: {
@@ -115,6 +125,7 @@ function asItIs(
       ...(open.length === 0 ? {} : { unsettled: Object.fromEntries(open) }),
       ...(removedAtMs === undefined ? {} : { removedAtMs }),
       ...(drainable === undefined ? {} : { drainable }),
+      ...(peering === undefined ? {} : { peering }),
       ...{ model, ini, epoch, atMs },
     },
     text: live,
@@ -130,30 +141,6 @@ function sizedModel(named: NamedModel, all: Sizes): (NamedModel & { readonly siz
     sizes.set(name, size);
   }
   return { ...named, sizes: Object.fromEntries(sizes) };
-}
-
-/**
- * The file in which a drain reaches the databases that shrink and no other. As long as all else stays as it is, so does this: once a shrink is
- * verified its lines do no harm, and are no reason for another write and RELOAD.
- */
-function renderLive(
-  { grant, live }: PodFacts,
-  model: PoolerModel,
-  sizes: Sizes,
-  unsettled: Sizes | undefined,
-): { ini: RenderedIni; drainable: readonly string[] | undefined } {
-  const render = (drainable: readonly string[] | undefined): RenderedIni =>
-    renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder }, drainable);
-  const shrinking = Object.keys(unsettled ?? {})
-    .filter((database) => sizeOf(sizes, database) !== undefined)
-    .sort();
-  const former = grant?.drainable;
-  if (former === undefined || shrinking.every((database) => former.includes(database))) {
-    const ini = render(former);
-    if (ini.text === live) return { ini, drainable: former };
-  }
-  const drainable = shrinking.length === 0 ? undefined : shrinking;
-  return { ini: render(drainable), drainable };
 }
 
 /** When a RELOAD that was refused may be tried again (ms since 1970), by when it was refused and when the pod was told the file. */

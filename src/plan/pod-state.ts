@@ -93,6 +93,6 @@ function expectedIni(pod: PodFacts, models: KnownModels): RenderedIni | undefine
   if (model === undefined || pod.grant === undefined) return undefined;
   const { sizes } = pod.grant;
   if (model.databases.some(({ name }) => sizeOf(sizes, name) === undefined)) return undefined;
-  const expected = renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder }, pod.grant.drainable);
+  const expected = renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder }, pod.grant);
   return expected.hash === pod.grant.ini ? expected : undefined;
 }

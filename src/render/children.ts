@@ -51,6 +51,7 @@ export function renderService(pool: PoolConfig): KubeObject {
     ...head(pool, 'v1', 'Service', childNames(pool.metadata.name).service, service?.annotations),
     spec: {
       type,
+      sessionAffinity: service?.sessionAffinity ?? 'None',
       selector: { [LABEL.pool]: pool.metadata.name, [LABEL.serving]: 'true' },
       ports: [{ name: 'postgres', port: service?.port ?? 5432, targetPort: 'postgres', protocol: 'TCP' }],
     },

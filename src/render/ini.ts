@@ -1,13 +1,14 @@
 // Writes the configuration of one PgBouncer, boot.ini or live.ini, together with all that must read back equal.
 import { hash as digest } from 'node:crypto';
 import { POOLER_PORT } from '../model/names.ts';
-import type { PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
+import type { OwnLines, PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
 import { ADMIN_USER, PROOF_USER } from '../model/reserved-names.ts';
 import { LIMIT_SETTINGS, LISTEN_SETTINGS, type FixedSetting } from '../model/settings/defaults.ts';
 import { SETTINGS } from '../model/settings/table.ts';
 import { parameterText } from '../model/settings/validate.ts';
 import { renderDatabase } from './database-line.ts';
 import { ownLifetimeSeconds } from './own-lifetime.ts';
+import { peerId, peerLine, peerRows } from './peers.ts';
 import { RenderError } from './render-error.ts';
 
 export type IniPlace = {
@@ -20,21 +21,16 @@ export type IniPlace = {
 type Line = readonly [name: string, text: string];
 
 /**
- * The same model, sizes, place and `drainable` (databases that a drain by lifetime is to reach; all, where absent) give the same bytes.
+ * The same model, sizes, place and own lines give the same bytes.
  * `[databases]` comes first: its lines survive a refused line below them. In `[pgbouncer]` a refused line resets all that stands below it, so
  * logins and encryption stand high.
  * @throws RenderError when something can't be written so that PgBouncer reads exactly that.
  */
-export function renderIni(
-  model: PoolerModel,
-  sizes: Sizes,
-  place: IniPlace,
-  drainable?: readonly string[],
-): RenderedIni {
-  const key = JSON.stringify([sizes, place, drainable]);
+export function renderIni(model: PoolerModel, sizes: Sizes, place: IniPlace, own: OwnLines = {}): RenderedIni {
+  const key = JSON.stringify([sizes, place, own.drainable, own.peering]);
   const known = RENDERED.get(model) ?? new Map<string, RenderedIni>();
   RENDERED.set(model, known);
-  const rendered = known.get(key) ?? render(model, sizes, place, drainable);
+  const rendered = known.get(key) ?? render(model, sizes, place, own);
   known.set(key, rendered);
   return rendered;
 }
@@ -42,12 +38,7 @@ export function renderIni(
 /** A fleet asks for the same few texts at every look; they go with their model. */
 const RENDERED = new WeakMap<PoolerModel, Map<string, RenderedIni>>();
 
-function render(
-  model: PoolerModel,
-  sizes: Sizes,
-  place: IniPlace,
-  drainable: readonly string[] | undefined,
-): RenderedIni {
+function render(model: PoolerModel, sizes: Sizes, place: IniPlace, { drainable, peering }: OwnLines): RenderedIni {
   const entries = model.databases.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const twice = entries.find((entry, index) => entry.name === entries[index + 1]?.name);
   if (twice !== undefined) {
@@ -67,13 +58,16 @@ function render(
     ...listenLines(place),
     ...loginLines(model, place),
     ...encryptionLines(model, place),
+    ['peer_id', String(peering === undefined ? 0 : peerId(peering.id))],
     ...LIMIT_SETTINGS.map(lineOf),
     ...settingLines(model),
   ];
+  const peers = peerRows(peering);
   const body = [
     '[databases]',
     ...databases.map(({ line }) => line),
     '',
+    ...(peers.length === 0 ? [] : ['[peers]', ...peers.map(peerLine), '']),
     '[pgbouncer]',
     ...lines.map(([name, text]) => `${name} = ${text}`),
     '',
@@ -84,6 +78,7 @@ function render(
     hash,
     config: new Map([...lines, ['syslog_ident', hash]]),
     databases: databases.map(({ expected }) => expected),
+    peers,
   };
 }
 

@@ -1,12 +1,12 @@
 // Compares what a pooler should run with what it says it runs.
-import type { RenderedIni } from '../model/pooler-model.ts';
+import type { PeerRow, RenderedIni } from '../model/pooler-model.ts';
 import type { PoolerView } from '../model/pooler-view.ts';
 import { RESERVED_DATABASES } from '../model/reserved-names.ts';
 import { SETTINGS } from '../model/settings/table.ts';
 
-/** `key` is a setting, or `<database>.<column>`, or a database's name when it should or should not be there. */
+/** `key` is a setting, or `<database>.<column>`, or a database's name when it should or should not be there, or `peers.<id>`. */
 export type Mismatch = {
-  readonly where: 'config' | 'database';
+  readonly where: 'config' | 'database' | 'peer';
   readonly key: string;
   readonly want: string;
   readonly got: string;
@@ -14,7 +14,21 @@ export type Mismatch = {
 
 /** Differences, sorted by place; none means that the file is in force. Paused and disabled databases are not its business. */
 export function compareReadBack(expected: RenderedIni, view: PoolerView): readonly Mismatch[] {
-  return [...compareConfig(expected, view), ...compareDatabases(expected, view)];
+  return [...compareConfig(expected, view), ...compareDatabases(expected, view), ...comparePeers(expected, view)];
+}
+
+function comparePeers(expected: RenderedIni, view: PoolerView): readonly Mismatch[] {
+  const texts = (rows: readonly PeerRow[]): ReadonlyMap<number, string> =>
+    new Map(rows.map(({ id, host, port, poolSize }) => [id, `${host} ${port} ${poolSize}`]));
+  const [want, got] = [texts(expected.peers), texts(view.peers)];
+  return [...new Set([...want.keys(), ...got.keys()])]
+    .filter((id) => want.get(id) !== got.get(id))
+    .map((id) => ({
+      where: 'peer' as const,
+      key: `peers.${id}`,
+      want: want.get(id) ?? 'absent',
+      got: got.get(id) ?? 'absent',
+    }));
 }
 
 /**

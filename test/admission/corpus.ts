@@ -172,7 +172,14 @@ export const GOOD: readonly Good[] = [
   ],
   [
     'a load balancer',
-    { 'spec/service': { type: 'LoadBalancer', port: 6432, annotations: { 'service.example.com/scheme': 'internal' } } },
+    {
+      'spec/service': {
+        type: 'LoadBalancer',
+        port: 6432,
+        sessionAffinity: 'ClientIP',
+        annotations: { 'service.example.com/scheme': 'internal' },
+      },
+    },
   ],
   [
     'as much of everything as the bounds allow, which must not exhaust what a rule may cost',
@@ -827,6 +834,13 @@ export const BAD: readonly Bad[] = [
     'spec.service.type',
     '"ExternalName"',
     '"ClusterIP"',
+  ],
+  [
+    'an unknown session affinity',
+    { 'spec/service/sessionAffinity': 'Cookie' },
+    'spec.service.sessionAffinity',
+    '"Cookie"',
+    'ClientIP',
   ],
   ['service port 0', { 'spec/service/port': 0 }, 'spec.service.port', 'Invalid value: 0', 'greater than or equal to 1'],
   ['service port 70000', { 'spec/service/port': 70000 }, 'spec.service.port', '70000', 'less than or equal to 65535'],

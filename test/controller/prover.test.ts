@@ -27,7 +27,7 @@ function live({
     serverTls: { mode: 'disable' },
     settings: {},
   };
-  return renderIni(model, sizes, { secretsFolder: '/files' }, drainable).text;
+  return renderIni(model, sizes, { secretsFolder: '/files' }, drainable === undefined ? {} : { drainable }).text;
 }
 
 function newProver(): Prover {

@@ -1,5 +1,5 @@
 // A real PgBouncer that runs exactly what the operator renders: userlist, configuration and all.
-import type { DatabaseEntry, PoolerModel, RenderedIni, Sizes } from '../../src/model/pooler-model.ts';
+import type { DatabaseEntry, Peering, PoolerModel, RenderedIni, Sizes } from '../../src/model/pooler-model.ts';
 import { ADMIN_USER } from '../../src/model/reserved-names.ts';
 import { SecretText } from '../../src/model/secret-text.ts';
 import { pooledSettings } from '../../src/model/settings/defaults.ts';
@@ -33,6 +33,9 @@ type Changes = {
   readonly sizes?: Sizes;
   /** Databases that a drain by lifetime is to reach; all where it is left out. */
   readonly drainable?: readonly string[];
+  readonly peering?: Peering;
+  /** Where the peers listen: pods all have the same port and an address each, processes on loopback the other way round. */
+  readonly peerPort?: (id: number) => number;
 };
 
 export async function startRendered(): Promise<RenderedPooler> {
@@ -49,7 +52,7 @@ export async function startRendered(): Promise<RenderedPooler> {
       databases.map(({ name }) => [name, changes.sizes?.[name] ?? changes.size ?? 5]),
     );
     const place = { secretsFolder: dir, listen: { address: HOST, port } };
-    return { userlist, ini: renderIni(model, sizes, place, changes.drainable) };
+    return { userlist, ini: renderIni(model, sizes, place, changes) };
   };
   const first = renderUserlist([APP], KEYS);
   const server = await startPgbouncer({
@@ -67,7 +70,11 @@ export async function startRendered(): Promise<RenderedPooler> {
     load: async (changes) => {
       const { userlist, ini } = render(changes, server.dir, server.port);
       await server.writeFile(userlist.fileName, userlist.text.reveal());
-      await server.writeFile('pgbouncer.ini', ini.text);
+      const { peerPort } = changes;
+      const text = ini.text.replaceAll(/^(\d+) = host=(\S+) port=\d+/gm, (line, id: string, host: string) =>
+        peerPort === undefined ? line : `${id} = host=${host} port=${peerPort(Number(id))}`,
+      );
+      await server.writeFile('pgbouncer.ini', text);
       await console.reload();
       return ini;
     },

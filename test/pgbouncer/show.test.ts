@@ -6,6 +6,7 @@ import {
   decodeClients,
   decodeConfig,
   decodeDatabases,
+  decodePeers,
   decodePools,
   decodeServers,
   decodeStatsTotals,
@@ -145,6 +146,17 @@ describe('SHOW rows', () => {
     assert.equal(
       complaint(() => decodeStatsTotals([{ ...STATS, wait_time: '9007199254740993' }])),
       'stats[0].wait_time',
+    );
+  });
+
+  it('read peers', () => {
+    const row = { peer_id: 2, host: '10.0.0.2', port: 6432, pool_size: 100 };
+    const peer = { id: 2, host: '10.0.0.2', port: 6432, poolSize: 100 };
+    assert.deepEqual(decodePeers([row]), [peer]);
+    assert.deepEqual(decodePeers([asTexts(row)]), [peer]);
+    assert.equal(
+      complaint(() => decodePeers([{ ...row, host: null }])),
+      'peers[0].host',
     );
   });
 

@@ -1,7 +1,7 @@
 // The rendered pgbouncer.ini: order, completeness, and that nothing a user can write changes what PgBouncer reads.
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { DatabaseEntry, PoolerModel } from '../../src/model/pooler-model.ts';
+import type { DatabaseEntry, Peering, PoolerModel } from '../../src/model/pooler-model.ts';
 import { pooledSettings } from '../../src/model/settings/defaults.ts';
 import { renderIni } from '../../src/render/ini.ts';
 import { RenderError } from '../../src/render/render-error.ts';
@@ -46,10 +46,54 @@ describe('renderIni', () => {
     assert.match(hash, /^[0-9a-f]{16}$/);
   });
 
+  it('writes the fellows of a pod and its own number, and no section where it has none', () => {
+    const peering = { id: 3, peers: { 12: 'fd00::c', 1: '10.0.0.1' } };
+    const { text, config, peers } = renderIni(model(), { orders: 5 }, PLACE, { peering });
+    assert.deepEqual(parseIni(text)[1], {
+      name: 'peers',
+      entries: [
+        ['1', 'host=10.0.0.1 port=6432 pool_size=100'],
+        ['12', 'host=fd00::c port=6432 pool_size=100'],
+      ],
+    });
+    assert.equal(config.get('peer_id'), '3');
+    assert.deepEqual(
+      peers.map(({ id, host }) => [id, host]),
+      [
+        [1, '10.0.0.1'],
+        [12, 'fd00::c'],
+      ],
+    );
+    const alone = renderIni(model(), { orders: 5 }, PLACE, { peering: { id: 3, peers: {} } });
+    assert.ok(!alone.text.includes('[peers]'));
+    assert.equal(render(model()).config.get('peer_id'), '0');
+  });
+
+  const strangers: readonly (readonly [string, Peering, RegExp])[] = [
+    ['a number above 65535', { id: 65_536, peers: {} }, /peer_id: it is 65536; it must be an integer from 1 to 65535/],
+    ['the number 0, which is no peering', { id: 0, peers: {} }, /peer_id/],
+    ['a fellow without a number', { id: 1, peers: { two: '10.0.0.2' } }, /peer_id: it is NaN/],
+    [
+      'an address that is none',
+      { id: 1, peers: { 2: "10.0.0.2 password='x'" } },
+      /peers\[2\]: it must be an IP address/,
+    ],
+  ];
+  for (const [what, peering, complaint] of strangers) {
+    it(`refuses ${what}`, () => {
+      assert.throws(() => renderIni(model(), { orders: 5 }, PLACE, { peering }), complaint);
+    });
+  }
+
   it('gives databases that a drain must not reach the lifetime that is in force anyway', () => {
     const two = { databases: [ORDERS, { ...ORDERS, name: 'billing' }] };
     const lifetimes = (settings: PoolerModel['settings'], drainable?: readonly string[]) => {
-      const ini = renderIni(model({ ...two, settings }), { orders: 5, billing: 5 }, PLACE, drainable);
+      const ini = renderIni(
+        model({ ...two, settings }),
+        { orders: 5, billing: 5 },
+        PLACE,
+        drainable === undefined ? {} : { drainable },
+      );
       const written = [...ini.text.matchAll(/^(\w+) = .* server_lifetime='(\d+)'$/gm)].map(([, name, text]) => [
         name,
         text,

@@ -33,6 +33,7 @@ function viewOf(ini: RenderedIni): PoolerView {
     databases,
     pools: [],
     stats: [],
+    peers: ini.peers,
     clients: 0,
   };
 }
@@ -104,8 +105,31 @@ describe('compareReadBack', () => {
     );
   });
 
+  it('finds a fellow that is missing, has another address, or should be gone', () => {
+    const peering = { id: 1, peers: { 2: '10.0.0.2', 3: '10.0.0.3' } };
+    const ini = renderIni(MODEL, { orders: 5 }, { secretsFolder: '/etc/poolsmith/files' }, { peering });
+    const view = viewOf(ini);
+    assert.deepEqual(compareReadBack(ini, view), []);
+    const [second, third] = view.peers;
+    assert.ok(second !== undefined && third !== undefined);
+    assert.deepEqual(
+      compareReadBack(ini, {
+        ...view,
+        peers: [
+          { ...second, host: '10.0.0.9' },
+          { ...third, id: 4 },
+        ],
+      }),
+      [
+        { where: 'peer', key: 'peers.2', want: '10.0.0.2 6432 100', got: '10.0.0.9 6432 100' },
+        { where: 'peer', key: 'peers.3', want: '10.0.0.3 6432 100', got: 'absent' },
+        { where: 'peer', key: 'peers.4', want: 'absent', got: '10.0.0.3 6432 100' },
+      ],
+    );
+  });
+
   it('looks at the lifetime of a database only where its line has one of its own', () => {
-    const own = renderIni(MODEL, { orders: 5 }, { secretsFolder: '/etc/poolsmith/files' }, []);
+    const own = renderIni(MODEL, { orders: 5 }, { secretsFolder: '/etc/poolsmith/files' }, { drainable: [] });
     const [row] = viewOf(own).databases;
     assert.equal(row?.serverLifetimeSeconds, 1800);
     assert.deepEqual(compareReadBack(own, viewOf(own)), []);

@@ -12,6 +12,7 @@ import type {
   SecretReading,
 } from '../../src/model/observation.ts';
 import type { Action, Plan } from '../../src/model/plan.ts';
+import type { PeerRow } from '../../src/model/pooler-model.ts';
 import type { DatabaseRow, PoolRow } from '../../src/model/pooler-view.ts';
 import { SETTINGS } from '../../src/model/settings/table.ts';
 import { planPool } from '../../src/plan/plan.ts';
@@ -315,7 +316,7 @@ function reading({ loaded, onBoot, clients, busy, opened, refusal, set }: PaperP
   }));
   return {
     ok: true,
-    view: { version: '1.26.1', config, databases, pools, stats: [], clients },
+    view: { version: '1.26.1', config, databases, pools, stats: [], peers: peersIn(loaded), clients },
     userlistProved: true,
     serverProof: 'proved',
     ranLive: true,
@@ -327,8 +328,20 @@ function largerOf(former: ReadonlyMap<string, number>, text: string): ReadonlyMa
   return new Map(databasesIn(text).map(({ name, poolSize }) => [name, Math.max(poolSize, former.get(name) ?? 0)]));
 }
 
+function peersIn(text: string): readonly PeerRow[] {
+  const section = /^\[peers\]$([^[]*)/m.exec(text)?.[1] ?? '';
+  return [...section.matchAll(/^(\d+) = host=(\S+) port=(\d+) pool_size=(\d+)$/gm)].map(
+    ([, id, host = '', port, size]) => ({
+      id: Number(id),
+      host,
+      port: Number(port),
+      poolSize: Number(size),
+    }),
+  );
+}
+
 function databasesIn(text: string): readonly DatabaseRow[] {
-  const section = text.slice(0, text.indexOf('[pgbouncer]'));
+  const section = text.slice(0, text.search(/^\[(peers|pgbouncer)\]$/m));
   return [...section.matchAll(/^'?([^\s=']+)'? = (.*)$/gm)].map(([, name = '', line = '']): DatabaseRow => {
     const field = (key: string): string => new RegExp(`(?:^| )${key}='?([^' ]*)'?`).exec(line)?.[1] ?? '';
     const size = Number(field('pool_size'));

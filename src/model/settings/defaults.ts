@@ -120,7 +120,6 @@ export const LIMIT_SETTINGS: readonly FixedSetting[] = [
     reason: 'A cap would shut out the login that proves the userlist.',
   },
   { name: 'server_fast_close', text: '0', reason: 'It would cut session-mode clients whenever a pool shrinks.' },
-  { name: 'peer_id', text: '0', reason: 'No peering yet.' },
   {
     name: 'verbose',
     text: '0',

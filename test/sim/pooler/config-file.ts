@@ -5,8 +5,11 @@ export type FileTaker = {
   readonly section: (name: string) => void;
   /** False when the line is refused. */
   readonly database: (name: string, connection: ReadonlyMap<string, string>) => boolean;
+  readonly peer: (id: string, connection: ReadonlyMap<string, string>) => boolean;
   readonly setting: (name: string, value: string) => boolean;
 };
+
+const SECTIONS: readonly string[] = ['databases', 'peers', 'pgbouncer'];
 
 /** Keys of a [databases] line that the model knows. */
 const DATABASE_KEYS: ReadonlySet<string> = new Set([
@@ -54,18 +57,18 @@ export function takeFile(text: string, taker: FileTaker, badLine?: number): bool
     }
     const [{ name, entries } = { name: '', entries: [] }] = read;
     if (line.startsWith('[')) {
-      if (name !== 'databases' && name !== 'pgbouncer') throw new Error(`the model knows no section [${name}]`);
+      if (!SECTIONS.includes(name)) throw new Error(`the model knows no section [${name}]`);
       section = name;
       taker.section(name);
       continue;
     }
-    for (const [key, value] of entries)
-      if (!(name === 'databases' ? takeDatabase(taker, key, value) : taker.setting(key, value))) return false;
+    for (const [key, value] of entries) if (!takeEntry(taker, name, key, value)) return false;
   }
   return section !== undefined;
 }
 
-function takeDatabase(taker: FileTaker, name: string, value: string): boolean {
+function takeEntry(taker: FileTaker, section: string, key: string, value: string): boolean {
+  if (section === 'pgbouncer') return taker.setting(key, value);
   let connection: ReadonlyMap<string, string>;
   try {
     connection = parseConnection(value);
@@ -73,6 +76,10 @@ function takeDatabase(taker: FileTaker, name: string, value: string): boolean {
     if (error instanceof SyntaxError) return false;
     throw error;
   }
+  return section === 'peers' ? taker.peer(key, connection) : takeDatabase(taker, key, connection);
+}
+
+function takeDatabase(taker: FileTaker, name: string, connection: ReadonlyMap<string, string>): boolean {
   const keys = [...connection.keys()];
   const beyond = keys.find((key) => OTHER_DATABASE_KEYS.has(key));
   if (beyond !== undefined) throw new Error(`the model knows no ${beyond} on a database's line`);

@@ -1,4 +1,5 @@
 // The configuration that a simulated PgBouncer has in force: its settings, its databases, and the sizes that follow from both.
+import type { PeerRow } from '../../../src/model/pooler-model.ts';
 import type { ModelDatabase } from './pool-model.ts';
 import { takeFile } from './config-file.ts';
 import { SettingsInForce } from './settings-in-force.ts';
@@ -23,6 +24,8 @@ export type Loaded = {
 export class ConfigurationInForce {
   readonly settings = new SettingsInForce();
   readonly databases = new Map<string, ModelDatabase>();
+  /** By peer_id, as SHOW PEERS has them. */
+  #peers: ReadonlyMap<number, PeerRow> = new Map();
   #limitsOf: { readonly view: ReadonlyMap<string, string>; readonly limits: Limits } | undefined;
 
   /** Settings as numbers, worked out once between changes. */
@@ -47,6 +50,10 @@ export class ConfigurationInForce {
     return this.#limitsOf.limits;
   }
 
+  get peers(): readonly PeerRow[] {
+    return [...this.#peers.values()].sort((a, b) => a.id - b.id);
+  }
+
   poolSize(database: ModelDatabase): number {
     return database.poolSize ?? this.limits.defaultSize;
   }
@@ -69,6 +76,7 @@ export class ConfigurationInForce {
     const moved: ModelDatabase[] = [];
     const named = new Set<string>();
     const sections = new Set<string>();
+    const peers = new Map<number, PeerRow>();
     const taken = takeFile(
       text,
       {
@@ -81,10 +89,13 @@ export class ConfigurationInForce {
           named.add(name);
           return this.#takeDatabase(name, connection, moved);
         },
+        peer: (id, connection) => takePeer(peers, id, connection),
         setting: (name, value) => this.settings.load(name, value, starting),
       },
       badLine,
     );
+    // Peers that the file does not name are dropped, also where it was refused further down.
+    this.#peers = peers;
     if (!taken || !sections.has('pgbouncer')) return { taken: false, moved, removed: [] };
     // Only a file that was taken whole removes databases.
     const removed = [...this.databases.values()].filter(({ name }) => !named.has(name));
@@ -127,4 +138,19 @@ export class ConfigurationInForce {
     if (isMoved) moved.push(known);
     return true;
   }
+}
+
+/** False when PgBouncer refuses the line. */
+function takePeer(peers: Map<number, PeerRow>, id: string, connection: ReadonlyMap<string, string>): boolean {
+  const number = Number(id);
+  if (!Number.isInteger(number) || number < 1 || number > 65_535) return false;
+  const beyond = [...connection.keys()].find((key) => !['host', 'port', 'pool_size'].includes(key));
+  if (beyond !== undefined) throw new Error(`the model knows no ${beyond} on a peer's line`);
+  peers.set(number, {
+    id: number,
+    host: connection.get('host') ?? '',
+    port: Number(connection.get('port') ?? 6432),
+    poolSize: Number(connection.get('pool_size') ?? 20),
+  });
+  return true;
 }

@@ -224,6 +224,7 @@ export class PgbouncerModel {
       databases,
       pools: this.showPools(),
       stats: statsRows(this.pools),
+      peers: this.#configuration.peers,
       clients: databases.reduce((sum, { currentClientConnections }) => sum + currentClientConnections, 0),
     };
   }

@@ -1,6 +1,6 @@
 // Conformance scripts: what a file, SET and RELOAD bring into force, and what a refused RELOAD leaves.
 import { databaseLine, DATABASES, fileOf, HOST, until, userlist, type Script } from './subject.ts';
-import { changedSettings, databases, outcome, pools, setting, settingNames } from './views.ts';
+import { changedSettings, databases, outcome, peers, pools, setting, settingNames } from './views.ts';
 
 const OURS = {
   admin_users: 'admin',
@@ -61,6 +61,33 @@ export const CONFIGURATION_SCRIPTS: readonly Script[] = [
         server_lifetime: '0.25',
         syslog_ident: 'abc def',
       },
+    },
+  },
+  {
+    name: 'takes up, changes and drops its peers with a RELOAD, also one that it refuses',
+    run: async ({ console, place, write }, say) => {
+      const load = async (lines: readonly string[], { above = '', below = '' } = {}): Promise<string> => {
+        const [head = '', tail = ''] = fileOf(place).split('[pgbouncer]');
+        await write('live.ini', `${head}${above}\n[peers]\n${lines.join('\n')}\n[pgbouncer]${tail}${below}\n`);
+        return outcome(console.loadFile(live(place.dir)));
+      };
+      const peer = (id: number, last: number, more = ''): string => `${id} = host=10.0.0.${last} port=6432${more}`;
+      say('none', await peers(console));
+      say('first', [await load([peer(2, 2), peer(1, 1, ' pool_size=100')]), ...(await peers(console))]);
+      say('changed', [await load([peer(2, 9), peer(70, 3)]), ...(await peers(console))]);
+      say('bad line below', [await load([peer(4, 4)], { below: 'verbose = much' }), ...(await peers(console))]);
+      say('bad line above', [await load([peer(5, 5)], { above: 'x = nonsense' }), ...(await peers(console))]);
+      say('again', [await load([peer(6, 6)]), ...(await peers(console))]);
+      say('bad number', [await load([peer(7, 7), peer(65_537, 8)]), ...(await peers(console))]);
+    },
+    answers: {
+      none: [],
+      first: ['done', '1 10.0.0.1:6432 100', '2 10.0.0.2:6432 20'],
+      changed: ['done', '2 10.0.0.9:6432 20', '70 10.0.0.3:6432 20'],
+      'bad line below': ['refused', '4 10.0.0.4:6432 20'],
+      'bad line above': ['refused'],
+      again: ['done', '6 10.0.0.6:6432 20'],
+      'bad number': ['refused', '7 10.0.0.7:6432 20'],
     },
   },
   {

@@ -11,6 +11,11 @@ export async function databases(console: PoolerConsole): Promise<readonly string
   );
 }
 
+/** `id host:port size`. */
+export async function peers(console: PoolerConsole): Promise<readonly string[]> {
+  return (await console.read()).peers.map(({ id, host, port, poolSize }) => `${id} ${host}:${port} ${poolSize}`);
+}
+
 /** `database/user` with its servers and clients. */
 export async function pools(console: PoolerConsole): Promise<readonly string[]> {
   return (await console.pools()).map(
