@@ -272,7 +272,11 @@ type EventEntry = { readonly type: 'Normal' | 'Warning'; readonly meaning: strin
 /** Events that tell of a step; a fault is told as an event with the reason of its condition. */
 export const EVENTS = {
   ConfigProved: { type: 'Normal', meaning: 'A configuration was read back from every serving pod.' },
-  RolloutStarted: { type: 'Normal', meaning: 'The pod template changed; pods are replaced one at a time.' },
+  RolloutStarted: {
+    type: 'Normal',
+    meaning:
+      'The pod template changed; the note says what of the PoolConfig. Pods are replaced one at a time, and none is drained yet.',
+  },
   RolloutFinished: { type: 'Normal', meaning: 'All pods are of the new template.' },
   Scaled: { type: 'Normal', meaning: 'A ReplicaSet was made larger or smaller.' },
   DrainStarted: { type: 'Normal', meaning: 'A pod left the Service and waits for its clients to leave.' },

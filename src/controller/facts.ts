@@ -62,6 +62,7 @@ export function replicaSetFacts({ metadata, spec, status }: ReplicaSet): Replica
     template: metadata.labels?.[LABEL.template] ?? '',
     replicas: spec?.replicas ?? 1,
     observedReplicas: status?.replicas ?? 0,
+    podTemplate: spec?.template ?? {},
     terminating: metadata.deletionTimestamp !== undefined,
     replicaFailure: replicaFailure(status?.conditions),
   };

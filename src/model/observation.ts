@@ -49,6 +49,15 @@ export type PodFacts = {
   readonly deletionCost: string | undefined;
 };
 
+/** The part of a pod template that is looked at; a rendered one fits as well. */
+export type PodTemplateFacts = {
+  readonly metadata?: {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec?: Readonly<Record<string, unknown>>;
+};
+
 export type ReplicaSetFacts = {
   readonly name: string;
   readonly uid: string;
@@ -57,6 +66,8 @@ export type ReplicaSetFacts = {
   readonly replicas: number;
   readonly observedReplicas: number;
   readonly terminating: boolean;
+  /** What its pods are made from, with the API server's defaults. */
+  readonly podTemplate: PodTemplateFacts;
   /** What the ReplicaSet controller says when it can't create pods (quota, admission). */
   readonly replicaFailure: string | undefined;
 };

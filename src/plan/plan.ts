@@ -30,6 +30,7 @@ import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
 import { planReplicaSets } from './replica-sets.ts';
 import { serverHash } from './server-hash.ts';
 import { summarize } from './summary.ts';
+import { whatChanges } from './template-changes.ts';
 import { nextLook, waitsMs } from './waits.ts';
 
 /** What has not arrived and gives no sign is looked at this often. */
@@ -107,6 +108,10 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     refusal: choice.refusal,
     targetHash: choice.refusal === undefined ? target.modelHash : (record?.modelHash ?? target.modelHash),
     template: template.hash,
+    rolls: whatChanges(
+      observation.replicaSets.filter((set) => !set.terminating && set.template !== template.hash),
+      template,
+    ),
     replicas: basis.replicas,
     image,
     serverHash: provedServerHash(observation, chosen),
@@ -209,6 +214,7 @@ function waitingPlan(observation: Observation, wish: Wish, image: string): Plan 
     refusal: undefined,
     targetHash: undefined,
     template: undefined,
+    rolls: '',
     replicas: wantedReplicas(observation.pool),
     image,
     serverHash: undefined,

@@ -5,6 +5,7 @@ import { renderPodTemplate } from '../render/pod-template.ts';
 import { sizeFleet } from '../sizing/size-fleet.ts';
 import { desire } from './desired.ts';
 import { readProvedRecord } from './proved-record.ts';
+import { whatChanges } from './template-changes.ts';
 
 export type Preview = { readonly lines: readonly string[]; readonly blocked: boolean };
 
@@ -58,10 +59,10 @@ function changes(
   if (former === undefined) return [`  A new fleet of ${replicas} pods would be created.`];
   const lines = [...settingChanges(former, next)];
   const image = pool.spec.pooler?.image ?? pool.status?.image ?? observation.defaultImage;
-  const { hash } = renderPodTemplate(pool, image);
+  const template = renderPodTemplate(pool, image);
   const running = replicaSets.filter((set) => set.replicas > 0);
-  if (running.length > 0 && !running.some((set) => set.template === hash))
-    lines.push('  ROLL   the pod template changes: every pod is replaced, one at a time, each drained first');
+  if (running.length > 0 && !running.some((set) => set.template === template.hash))
+    lines.push(`  ROLL   every pod is replaced, one at a time, each drained first${whatChanges(running, template)}`);
   const pods = running.reduce((sum, set) => sum + set.replicas, 0);
   if (pods !== replicas) lines.push(`  SCALE  ${pods} → ${replicas} pods`);
   return lines.length === 0 ? ['  No setting changes.'] : lines;

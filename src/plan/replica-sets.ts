@@ -6,6 +6,7 @@ import type { Action } from '../model/plan.ts';
 import type { DrainMark } from '../model/grant.ts';
 import { renderReplicaSet } from '../render/children.ts';
 import type { PodTemplate } from '../render/pod-template.ts';
+import { whatChanges } from './template-changes.ts';
 import { isDrained, type DrainTimes } from './drain.ts';
 import type { PodState } from './pod-state.ts';
 import { readProvedRecord } from './proved-record.ts';
@@ -87,7 +88,7 @@ function roll(
       {
         kind: 'applyChild',
         object: renderReplicaSet(pool, template, 1),
-        why: `rollout to template ${template.hash}: first pod`,
+        why: `rollout to template ${template.hash}, one pod at a time, each drained before it goes${whatChanges(former, template)}`,
       },
     ];
   }

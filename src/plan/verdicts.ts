@@ -23,6 +23,8 @@ export type SummaryInput = {
   /** Hash of the configuration that every serving pod should run; undefined before there is one. */
   readonly targetHash: string | undefined;
   readonly template: string | undefined;
+  /** What of the PoolConfig makes pods of another template be replaced, as `: pooler.image a → b`; empty where nothing does. */
+  readonly rolls: string;
   readonly replicas: number;
   readonly image: string;
   readonly serverHash: string | undefined;
@@ -69,10 +71,14 @@ export function conditions(input: SummaryInput, servingCount: number): Condition
 }
 
 /** The most telling of the things that are under way. */
-function underWay({ states, template, replicas }: SummaryInput): Pick<Verdict, 'reason' | 'message'> {
+function underWay({ states, template, replicas, rolls }: SummaryInput): Pick<Verdict, 'reason' | 'message'> {
   const staying = states.filter((state) => state.phase !== 'Terminating');
-  if (template !== undefined && staying.some((state) => state.pod.template !== template)) {
-    return { reason: 'Rollout', message: `Pods of another template are being replaced by pods of ${template}.` };
+  const former = staying.filter((state) => state.pod.template !== template).length;
+  if (template !== undefined && former > 0) {
+    return {
+      reason: 'Rollout',
+      message: `${former} pods of another template are replaced by pods of ${template}, one at a time and each drained first${rolls}.`,
+    };
   }
   const draining = staying.filter((state) => state.phase === 'Draining');
   if (draining.length > 0) {

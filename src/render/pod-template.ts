@@ -13,7 +13,7 @@ const DEFAULT_RESOURCES = {
 } as const;
 
 /** After the drain window: time in which the operator ends what is left between transactions, while the console still answers. */
-const END_SECONDS = 5;
+export const END_SECONDS = 5;
 
 /** A pod template with the hash that names its ReplicaSet. */
 export type PodTemplate = {

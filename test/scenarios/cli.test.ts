@@ -65,7 +65,7 @@ describe('poolsmith plan and explain', function () {
       stage.pool().with({ fleet: { ...fleet, template: { resources: { requests: { cpu: '11m' } } } } }),
     );
     assert.equal(rolled.code, 0);
-    assert.match(rolled.stdout, /ROLL .*one at a time/);
+    assert.match(rolled.stdout, /ROLL .*one at a time.*: fleet\.template\.resources$/m);
     const scaled = await plan(stage.pool().withReplicas(3));
     assert.match(scaled.stdout, /SCALE {2}2 → 3 pods/);
   });

@@ -6,6 +6,7 @@ import { ANNOTATION, LABEL, PLACE } from '../../src/model/names.ts';
 import type {
   LoadRefusal,
   Observation,
+  PodTemplateFacts,
   PodFacts,
   PoolerReading,
   ReplicaSetFacts,
@@ -223,7 +224,7 @@ export class PaperFleet {
       this.#children.set(`${object.kind}/${object.metadata.name}`, object);
       return;
     }
-    const spec = object['spec'] as { replicas: number };
+    const spec = object['spec'] as { replicas: number; template: PodTemplateFacts };
     const template = object.metadata.labels?.[LABEL.template] ?? '';
     const { name } = object.metadata;
     this.#sets.set(name, {
@@ -233,6 +234,7 @@ export class PaperFleet {
       template,
       replicas: spec.replicas,
       observedReplicas: 0,
+      podTemplate: spec.template,
       terminating: false,
       replicaFailure: undefined,
     });
