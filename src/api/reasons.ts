@@ -63,6 +63,10 @@ export const REASONS = {
     on: { Ready: ['False', 'True'], Reconciling: YES },
     meaning: 'A pod that leaves waits for its clients to leave, up to spec.fleet.drain.timeout.',
   },
+  Rebalancing: {
+    on: { Reconciling: YES },
+    meaning: 'A pod is new: for the drain window pods with more clients than the mean take no new ones.',
+  },
   Resizing: {
     on: { Ready: ['False', 'True'], Reconciling: YES },
     meaning: 'Server connections are moving between pods: shares shrink and are verified before others grow.',

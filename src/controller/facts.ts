@@ -30,6 +30,7 @@ export function podFacts(pod: Pod): PodFacts {
     drain: decodeDrainMark(annotations[ANNOTATION.drain]),
     nonce: annotations[ANNOTATION.nonce],
     deletionCost: annotations[ANNOTATION.deletionCost],
+    crowded: annotations[ANNOTATION.crowded] !== undefined,
   };
 }
 

@@ -23,6 +23,8 @@ export const ANNOTATION = {
   drain: `${GROUP}/drain`,
   /** Leadership epoch of the operator that wrote boot.ini; on a pod it stands in the grant. */
   epoch: `${GROUP}/epoch`,
+  /** The pod takes no new clients for a while because it has more than the others. */
+  crowded: `${GROUP}/crowded`,
   /** A fresh value makes the kubelet project the pod's volumes at once. */
   nonce: `${GROUP}/nonce`,
   /** Content hash of a rendered child, to see at a glance what it was made from. */

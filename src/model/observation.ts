@@ -47,6 +47,8 @@ export type PodFacts = {
   readonly drain: DrainMark | undefined;
   readonly nonce: string | undefined;
   readonly deletionCost: string | undefined;
+  /** Taken out of the Service by a rebalancing, which puts it back. */
+  readonly crowded: boolean;
 };
 
 /** The part of a pod template that is looked at; a rendered one fits as well. */

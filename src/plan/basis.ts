@@ -8,7 +8,9 @@ import { standingRefusal, type NamedModel } from './canary.ts';
 import type { Desired, SizingBasis, Wish } from './desired.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import type { ProvedRecord } from './proved-record.ts';
+import { followClients } from './rebalance.ts';
 import { sizePods, type Targets } from './targets.ts';
+import type { Follow } from '../sizing/split-by-load.ts';
 
 export type Chosen = {
   readonly wish: Wish;
@@ -16,6 +18,8 @@ export type Chosen = {
   readonly target: { readonly model: ProvedRecord['model']; readonly modelHash: string };
   readonly basis: SizingBasis;
   readonly fleet: FleetSizes & { feasible: true };
+  /** Whether pods' parts may follow their clients now. */
+  readonly follow: Follow;
   readonly states: readonly PodState[];
   readonly targets: Targets;
   readonly template: PodTemplate;
@@ -34,11 +38,12 @@ export function chooseBasis(
   const states = podStates(observation, models);
   const choose = (from: Wish, target: NamedModel & { readonly basis: SizingBasis }): Chosen | string => {
     const template = templateFor(observation, from.desired, image);
-    const rolling = observation.replicaSets.some((set) => set.template !== template.hash && set.replicas > 0);
-    const targets = sizePods(target.basis, states, rolling, record?.floors);
+    const rolling = isRolling(observation, template);
+    const follow = followClients(observation, states);
+    const targets = sizePods(target.basis, states, rolling, record?.floors, follow);
     const { fleet } = targets;
     if (!fleet.feasible) return `spec.budget: ${fleet.message}. ${REASONS.BudgetTooSmall.remedy}`;
-    return { wish: from, desired: from.desired, target, basis: target.basis, fleet, states, targets, template };
+    return { wish: from, desired: from.desired, target, basis: target.basis, fleet, states, targets, template, follow };
   };
   const { desired } = wish;
   // What is proved already is taken from the record, which stays the same object from look to look.
@@ -72,6 +77,11 @@ function basisInUse(observation: Observation, desired: Desired, record: ProvedRe
 function standingBases(record: ProvedRecord, declared: number | undefined): readonly ProvedRecord[] {
   if (declared === undefined || declared >= record.basis.budget) return [record];
   return [{ ...record, basis: { ...record.basis, budget: declared } }, record];
+}
+
+/** Pods of another template are still there. */
+export function isRolling({ replicaSets }: Observation, template: PodTemplate): boolean {
+  return replicaSets.some((set) => set.template !== template.hash && set.replicas > 0);
 }
 
 /** While the declared state is blocked no rollout begins: the template in use stays the wanted one. */

@@ -6,7 +6,7 @@ import type { Observation } from '../model/observation.ts';
 import type { Action, Plan } from '../model/plan.ts';
 import type { Sizes } from '../model/pooler-model.ts';
 import { moreOf, sizeOf, sumOf } from '../sizing/sizes.ts';
-import { blocked, chooseBasis, type Chosen } from './basis.ts';
+import { blocked, chooseBasis, isRolling, type Chosen } from './basis.ts';
 import { chooseModels, isServerFault, type Choice } from './canary.ts';
 import {
   foreignChildren,
@@ -27,6 +27,7 @@ import { planPodConfigs } from './pod-config.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import { FAULT_REASON, faultMessage } from './policies/server-answers.ts';
 import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
+import { planRebalance } from './rebalance.ts';
 import { planReplicaSets } from './replica-sets.ts';
 import { serverHash } from './server-hash.ts';
 import { summarize } from './summary.ts';
@@ -96,6 +97,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
       filesWrittenAtMs: stored.writtenAtMs,
     }),
     ...planDrainEnds(states, observation.nowMs, drain),
+    ...planRebalance(states, isRolling(observation, template) ? 'end' : chosen.follow),
   ];
   const findings = [...chosen.wish.findings, ...proofFindings(observation, states)];
   const pending = waitsMs(observation, chosen, grants, drain);

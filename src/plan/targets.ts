@@ -1,7 +1,8 @@
 // How much each pod should have in the end: the fleet's sizes split over the pods that stay, floors for surge pods, clients' need for those that go.
 import type { Sizes } from '../model/pooler-model.ts';
 import { sizeFleet, type FleetSizes } from '../sizing/size-fleet.ts';
-import { sumOf } from '../sizing/sizes.ts';
+import { sizeOf, sumOf } from '../sizing/sizes.ts';
+import type { Follow } from '../sizing/split-by-load.ts';
 import type { SizingBasis } from './desired.ts';
 import type { PodState } from './pod-state.ts';
 
@@ -27,18 +28,21 @@ export function sizePods(
   states: readonly PodState[],
   rolling: boolean,
   bootFloors: Sizes = {},
+  follow: Follow = 'end',
 ): Targets {
   const holders = shareHolders(states, basis.replicas);
   const size = (budget: number): FleetSizes =>
     sizeFleet({
       budget,
       wanted: basis.replicas,
-      pods: holders.map(({ pod }) => ({
-        name: pod.uid,
-        ...(pod.grant === undefined ? {} : { sizes: pod.grant.sizes }),
+      pods: holders.map((state) => ({
+        name: state.pod.uid,
+        sizes: state.pod.grant?.sizes,
+        clients: clientsByDatabase(state),
       })),
       databases: basis.databases,
       demand: basis.demand,
+      follow,
     });
   const whole = size(basis.budget);
   const floors = whole.feasible ? whole.floors : {};
@@ -61,19 +65,24 @@ export function sizePods(
   return { fleet, perPod, surgeKeptFree };
 }
 
+/** A pod that is still starting has none; undefined for one that should answer and does not. */
+function clientsByDatabase({ phase, reading }: PodState): Readonly<Record<string, number>> | undefined {
+  if (reading?.ok !== true) return phase === 'Starting' ? {} : undefined;
+  const clients = new Map<string, number>();
+  for (const { database, clientsActive, clientsWaiting } of reading.view.pools)
+    clients.set(database, (clients.get(database) ?? 0) + clientsActive + clientsWaiting);
+  return Object.fromEntries(clients);
+}
+
 /** A draining pod gives up its share in step with its clients: a server more than clients can never be busy, and it never grows again. */
 function neededByClients(state: PodState, floors: Sizes): Sizes {
   const granted = state.pod.grant?.sizes ?? floors;
-  const reading = state.reading;
-  if (reading?.ok !== true) return granted;
-  const clientsOf = new Map<string, number>();
-  for (const pool of reading.view.pools) {
-    clientsOf.set(pool.database, (clientsOf.get(pool.database) ?? 0) + pool.clientsActive + pool.clientsWaiting);
-  }
+  const clients = clientsByDatabase(state);
+  if (clients === undefined) return granted;
   return Object.fromEntries(
     Object.entries(granted).map(([database, size]) => [
       database,
-      Math.max(1, Math.min(size, clientsOf.get(database) ?? 0)),
+      Math.max(1, Math.min(size, sizeOf(clients, database) ?? 0)),
     ]),
   );
 }

@@ -84,6 +84,13 @@ function underWay({ states, template, replicas, rolls }: SummaryInput): Pick<Ver
   if (draining.length > 0) {
     return { reason: 'Draining', message: `${draining.length} pods that leave wait for their clients to leave.` };
   }
+  const crowded = staying.filter(({ pod }) => pod.crowded);
+  if (crowded.length > 0) {
+    return {
+      reason: 'Rebalancing',
+      message: `${crowded.length} pods with more clients than the mean take no new ones, which go to the others.`,
+    };
+  }
   if (staying.length !== replicas && staying.length > 0) {
     return { reason: 'Scaling', message: `${staying.length} pods exist, ${replicas} are wanted.` };
   }

@@ -8,18 +8,19 @@ import { storedFiles } from './children.ts';
 import { drainEndsAtMs, type DrainTimes } from './drain.ts';
 import { CHANGE_INTERVAL_MS } from './cells.ts';
 import type { GrantStep } from './grants.ts';
+import { isRebalancing } from './rebalance.ts';
 import { reloadAgainAtMs, SECRET_LEAD_MS } from './pod-config.ts';
 
 /** How long until something that is under way is worth another look; undefined at rest. */
 export function waitsMs(
   observation: Observation,
-  { states, basis, targets }: Chosen,
+  { states, basis, targets, fleet, follow }: Chosen,
   grants: GrantStep,
   drain: DrainTimes,
 ): number | undefined {
   const waits: number[] = [];
   for (const state of states) {
-    if (state.phase === 'Draining') waits.push(500);
+    if (state.phase === 'Draining' || isRebalancing(state)) waits.push(500);
     // Until the file that lowers it is there nothing shrinks.
     if (state.pod.grant?.unsettled !== undefined && state.unproved?.kind !== 'notLoaded') waits.push(150);
     if (state.phase === 'Terminating') {
@@ -44,6 +45,8 @@ export function waitsMs(
       waits.push(arrivalLookMs(observation.nowMs - sinceMs));
     }
   }
+  // Clients come and go without an event.
+  if (fleet.uneven && follow !== 'end') waits.push(1_000);
   if (states.length !== basis.replicas) waits.push(1_000);
   if (grants.ledger.changes.length > 0) waits.push(300);
   const leadMs = storedFiles(observation).writtenAtMs + SECRET_LEAD_MS - observation.nowMs;

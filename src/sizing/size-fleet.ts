@@ -9,8 +9,7 @@ import type { Need } from './need.ts';
 import { explainSize } from './size-reason.ts';
 import type { LimitedBy } from './size-reason.ts';
 import { sizeOf } from './sizes.ts';
-import { splitEqual } from './split-equal.ts';
-import type { Holder } from './split-equal.ts';
+import { splitByLoad, type Follow, type LoadedHolder, type LoadSplit } from './split-by-load.ts';
 
 export type DatabaseWish = {
   readonly name: string;
@@ -22,16 +21,25 @@ export type DatabaseWish = {
   readonly users?: number | undefined;
 };
 
+export type FleetPod = {
+  readonly name: string;
+  readonly sizes?: Sizes | undefined;
+  /** By database; undefined for a pod that can't be asked. */
+  readonly clients?: Readonly<Record<string, number>> | undefined;
+};
+
 export type FleetInput = {
   /** B: connections that the whole fleet may hold. */
   readonly budget: number;
   /** Those of the wanted pods that exist, with the sizes now granted; pods still to come get their part kept free. */
-  readonly pods: readonly { readonly name: string; readonly sizes?: Sizes | undefined }[];
+  readonly pods: readonly FleetPod[];
   /** N: pods wanted. */
   readonly wanted: number;
   readonly databases: readonly DatabaseWish[];
   readonly demand: readonly WorkloadDemand[];
   readonly duty?: number | undefined;
+  /** Whether a pod's part may follow its clients; `end` where it is left out. */
+  readonly follow?: Follow | undefined;
 };
 
 /** One database's size and every number it comes from; counts are connections over the whole fleet. */
@@ -58,6 +66,8 @@ export type FleetSizes =
       readonly floors: Sizes;
       readonly databases: readonly SizedDatabase[];
       readonly perPod: ReadonlyMap<string, Sizes>;
+      /** Sizes of some database follow the clients of each pod. */
+      readonly uneven: boolean;
       readonly unassigned: number;
     }
   | { readonly feasible: false; readonly needed: number; readonly budget: number; readonly message: string };
@@ -91,13 +101,22 @@ export function sizeFleet(input: FleetInput): FleetSizes {
   if (shares === undefined) throw new Error('floors of an eighth of affordable shares must be affordable');
 
   const setAside = pods * total(floors);
-  const perPod = splitOverPods(input, pods, shares);
+  const splits = splitOverPods(input, pods, shares, floors);
   return {
     feasible: true,
     setAside,
     floors: Object.fromEntries(floors),
-    databases: claims.map((claim) => sized(claim, shares.get(claim.name) ?? 0, budget - setAside, pods, input)),
-    perPod,
+    databases: claims.map((claim) => {
+      const uneven = splits.get(claim.name)?.uneven === true;
+      return sized(claim, { size: shares.get(claim.name) ?? 0, uneven, shareable: budget - setAside, pods }, input);
+    }),
+    perPod: new Map(
+      input.pods.map((pod) => [
+        pod.name,
+        Object.fromEntries([...splits].map(([database, { sizes }]) => [database, sizes.get(pod.name) ?? 0])),
+      ]),
+    ),
+    uneven: [...splits.values()].some(({ uneven }) => uneven),
     unassigned: budget - setAside - total(shares),
   };
 }
@@ -129,26 +148,45 @@ function share(
   return result.feasible ? result.shares : undefined;
 }
 
+/** By database. */
 function splitOverPods(
   input: FleetInput,
   pods: number,
   shares: ReadonlyMap<string, number>,
-): ReadonlyMap<string, Sizes> {
+  floors: ReadonlyMap<string, number>,
+): ReadonlyMap<string, LoadSplit> {
   // Pods still to come take part in the split under names that sort behind every real one.
-  const coming = Array.from({ length: pods - input.pods.length }, (_, index): Holder => ({ name: `\uffff${index}` }));
-  const parts = input.databases.map(({ name }, index) => {
-    const holders = input.pods.map((pod): Holder => ({ name: pod.name, now: sizeOf(pod.sizes, name) }));
-    return { name, split: splitEqual(shares.get(name) ?? 0, [...holders, ...coming], index) };
-  });
+  const coming = Array.from({ length: pods - input.pods.length }, (_, index): LoadedHolder => ({
+    name: `\uffff${index}`,
+    clients: 0,
+  }));
   return new Map(
-    input.pods.map((pod) => [
-      pod.name,
-      Object.fromEntries(parts.map(({ name, split }) => [name, split.get(pod.name) ?? 0])),
-    ]),
+    input.databases.map(({ name }, index) => {
+      const holders = input.pods.map(({ name: pod, sizes, clients }): LoadedHolder => ({
+        name: pod,
+        now: sizeOf(sizes, name),
+        clients: clients === undefined ? undefined : (sizeOf(clients, name) ?? 0),
+      }));
+      return [
+        name,
+        splitByLoad(shares.get(name) ?? 0, [...holders, ...coming], {
+          floor: floors.get(name) ?? 1,
+          follow: input.follow ?? 'end',
+          rotation: index,
+        }),
+      ];
+    }),
   );
 }
 
-function sized(claim: Claim, size: number, shareable: number, pods: number, input: FleetInput): SizedDatabase {
+type Split = {
+  readonly size: number;
+  readonly uneven: boolean;
+  readonly shareable: number;
+  readonly pods: number;
+};
+
+function sized(claim: Claim, { size, uneven, shareable, pods }: Split, input: FleetInput): SizedDatabase {
   const { name, clients, offered, need } = claim;
   const undeclared = input.demand.length === 0 && claim.fixed === undefined;
   const want = undeclared ? Math.max(size, pods === 0 ? 0 : shareable) : claim.want;
@@ -158,6 +196,7 @@ function sized(claim: Claim, size: number, shareable: number, pods: number, inpu
     want,
     size,
     limitedBy,
+    uneven,
     shareable,
     pods,
     undeclared,

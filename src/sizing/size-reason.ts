@@ -19,6 +19,8 @@ export type SizeFacts = {
   readonly want: number;
   readonly size: number;
   readonly limitedBy: LimitedBy;
+  /** The pods' parts follow their clients, which are uneven. */
+  readonly uneven: boolean;
   /** Budget less what is set aside. */
   readonly shareable: number;
   readonly pods: number;
@@ -35,6 +37,7 @@ export function explainSize(facts: SizeFacts): string {
         `no workloads declared: the whole budget of ${facts.shareable} by weight ${facts.weight} of ${facts.totalWeight}`,
       ]
     : [...demandOf(facts), ...raised(facts), fit(facts)];
+  if (facts.uneven) parts.push('split over the pods by their clients, which are uneven');
   for (const workload of facts.missing) parts.push(`${workload.name} was not found and counts as 0 clients`);
   const perPod = Math.floor(facts.size / facts.pods);
   if (facts.users !== undefined && perPod < facts.users) {

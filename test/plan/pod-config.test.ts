@@ -14,7 +14,7 @@ describe('the configuration of a pod', () => {
     fleet.settle();
     const busy = fleet.pods.find((pod) => pod.grant?.sizes['orders'] === 10);
     assert.ok(busy);
-    fleet.connect(busy.name, 10, 10);
+    for (const pod of fleet.pods) fleet.connect(pod.name, 10, pod.uid === busy.uid ? 10 : 0);
     fleet.workloads.set('Deployment/web', workload(2));
     const grant = () => fleet.pods.find(({ uid }) => uid === busy.uid)?.grant;
     for (let turn = 0; turn < 50 && grant()?.sizes['orders'] === 10; turn += 1) fleet.turn();

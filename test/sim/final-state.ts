@@ -17,6 +17,8 @@ export function finalFaults({ api, plane }: Pick<SimWorld, 'api' | 'plane'>): re
   const infeasible = stalled && ['BudgetTooSmall', 'NothingLeft'].includes(ready?.reason ?? '');
   if (ready?.status !== 'True' && !infeasible)
     faults.push(`Ready is ${ready?.status}: ${ready?.reason} ${ready?.message}`);
+  const moving = pool.status?.conditions?.find(({ type, status }) => type === 'Reconciling' && status === 'True');
+  if (moving !== undefined) faults.push(`Reconciling: ${moving.reason} ${moving.message}`);
   const pods = podsOf(api);
   const replicas = declaredReplicas(pool);
   if (!infeasible && pods.length !== replicas) faults.push(`${pods.length} pods, ${replicas} wanted`);

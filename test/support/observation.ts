@@ -91,5 +91,6 @@ export function newPod(name: string, template: string, createdAtMs: number): Pod
     drain: undefined,
     nonce: undefined,
     deletionCost: undefined,
+    crowded: false,
   };
 }

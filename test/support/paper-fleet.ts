@@ -94,6 +94,13 @@ export class PaperFleet {
     found.opened = largerOf(found.opened, found.loaded);
   }
 
+  /** As an administrator does by removing the label that the Service selects by. */
+  takeOut(pod: string): void {
+    const found = this.#pods.get(pod);
+    if (found === undefined) throw new Error(`there is no pod ${pod}`);
+    found.facts = { ...found.facts, serving: false };
+  }
+
   /** As by SET on the pod's console: in force until the next load. */
   set(pod: string, key: string, value: string): void {
     const found = this.#pods.get(pod);
@@ -256,6 +263,7 @@ export class PaperFleet {
       deletionCost: value(ANNOTATION.deletionCost, same, pod.facts.deletionCost),
       grant: value(ANNOTATION.grant, decodeGrant, pod.facts.grant),
       drain: value(ANNOTATION.drain, decodeDrainMark, pod.facts.drain),
+      crowded: value(ANNOTATION.crowded, (text) => text !== undefined, pod.facts.crowded),
     };
   }
 

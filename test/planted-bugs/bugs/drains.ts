@@ -1,5 +1,5 @@
 // Bugs with which planned operations would cut clients, or a fleet would lose pods that still serve.
-import type { PlantedBug } from '../planted-bug.ts';
+import { SIMULATED, type PlantedBug } from '../planted-bug.ts';
 
 const LIFETIME = 'src/pgbouncer/lifetime-drain.ts';
 const LIFETIME_TESTS = 'test/pgbouncer/lifetime-restored.test.ts';
@@ -8,7 +8,42 @@ const END_TESTS = 'test/pgbouncer/end-drain.test.ts';
 const SETS = 'src/plan/replica-sets.ts';
 const PLAN_TESTS = 'test/plan/plan.test.ts';
 
+const REBALANCE = 'src/plan/rebalance.ts';
+const REBALANCE_TESTS = 'test/plan/rebalance.test.ts';
+
 export const DRAIN_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'nobody-takes-new-clients',
+    rule: 'a rebalancing leaves the least busy pod in the Service, whoever else is out of it',
+    file: REBALANCE,
+    find: "phase !== 'Terminating' && (pod.serving || pod.crowded)",
+    replace: "phase !== 'Terminating' && (pod.serving || !pod.serving)",
+    caughtBy: [{ tests: REBALANCE_TESTS, named: 'so that one always takes new clients' }],
+  },
+  {
+    name: 'rebalance-towards-a-pod-that-lets-nobody-in',
+    rule: 'clients are sent to pods that are proved, not to one that is empty because it lets nobody in',
+    file: REBALANCE,
+    find: "&& reading.serverProof === 'proved';",
+    replace: "&& reading.serverProof !== 'untried';",
+    caughtBy: [{ tests: REBALANCE_TESTS, named: 'does not send clients to a pod that is not proved' }],
+  },
+  {
+    name: 'rebalance-without-an-end',
+    rule: 'no pod is out of the Service for longer than the drain window after a pod joined',
+    file: REBALANCE,
+    find: "? 'goOn' : 'end';",
+    replace: "? 'goOn' : 'goOn';",
+    caughtBy: [{ tests: REBALANCE_TESTS, named: 'ends with the drain window' }],
+  },
+  {
+    name: 'sizes-follow-clients-at-rest',
+    rule: 'nothing is written at rest: sizes follow the clients only from when a pod joins',
+    file: REBALANCE,
+    find: "if (youngestMs < BEGIN_MS) return 'begin';",
+    replace: "if (youngestMs < Infinity) return 'begin';",
+    caughtBy: [SIMULATED],
+  },
   {
     name: 'lifetime-not-restored',
     rule: 'the short server_lifetime of a shrink never stays: it is taken back also after a failure',

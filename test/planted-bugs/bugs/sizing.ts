@@ -26,6 +26,14 @@ export const SIZING_BUGS: readonly PlantedBug[] = [
     caughtBy: [{ tests: 'test/sizing/fair-share.test.ts', named: 'where largest remainder gives' }],
   },
   {
+    name: 'split-by-load-below-the-floor',
+    rule: 'each size ≥ its floor ≥ 1, also where the split follows the clients',
+    file: 'src/sizing/split-by-load.ts',
+    find: 'weight: Math.max(least, clients), want: total, floor }',
+    replace: 'weight: Math.max(least, clients), want: total, floor: 0 }',
+    caughtBy: [{ tests: 'test/sizing/split-by-load.test.ts', named: 'gives each pod the floor at least' }],
+  },
+  {
     name: 'floors-of-replacements-given-away',
     rule: 'Σ sizes + floors set aside ≤ B',
     file: FLEET,
