@@ -14,6 +14,7 @@ import type { Outcome } from '../runtime/controller.ts';
 import type { Log } from '../runtime/log.ts';
 import { apply, type ApplierOptions } from './apply.ts';
 import { consoleKeyOf, observe, type ObserverOptions } from './observe.ts';
+import { SeenPods } from './seen-pods.ts';
 import type { LivePool } from './world.ts';
 
 export type ReconcilerOptions = ObserverOptions &
@@ -37,6 +38,7 @@ export class Reconciler {
   /** Pods last seen of each pool, to close what belongs to pods that are gone. */
   readonly #podsOf = new Map<string, ReadonlySet<string>>();
   readonly #consoleKeys = new Map<string, ReadonlySet<string>>();
+  readonly #seen = new SeenPods();
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -51,8 +53,9 @@ export class Reconciler {
     const epoch = this.#options.epoch();
     if (epoch === undefined) return {};
     await this.#recheckForeign(key, pool, signal);
-    const observation = await observe(this.#options, key, pool, epoch, signal);
-    if (observation === undefined) return { requeueAfterMs: SECRET_WAIT_MS };
+    const looked = await observe(this.#options, key, pool, epoch, signal);
+    if (looked === undefined) return { requeueAfterMs: SECRET_WAIT_MS };
+    const observation = this.#seen.recall(key, looked);
     const newer = newerEpoch(observation);
     if (newer !== undefined)
       log.warn('a later leader is at work, leaving the fleet to it', { pool: key, epoch, newer });
@@ -150,6 +153,7 @@ export class Reconciler {
     world.secrets.want(key, new Set());
     foreign.delete(key);
     this.#podsOf.delete(key);
+    this.#seen.forget(key);
     this.#consoleKeys.delete(key);
     this.#options.onForgotten?.(key);
     await consoles.retain(new Set([...this.#consoleKeys.values()].flatMap((keys) => [...keys])));

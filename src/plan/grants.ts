@@ -33,6 +33,8 @@ export type GrantStep = {
   readonly ledger: LedgerStep;
   /** What the ledger was asked, to ask it again about other floors. */
   readonly asked: LedgerInput;
+  /** Connections that the pods may hold in the worst light. */
+  readonly held: number;
   /** Keyed by pod uid; terminating pods have none. */
   readonly next: ReadonlyMap<string, NextSizes>;
   /** Pods that may load their live.ini: none of them has backends left over from a container that died. */
@@ -42,6 +44,8 @@ export type GrantStep = {
 export type GrantInput = CellInput & {
   readonly states: readonly PodState[];
   readonly basis: SizingBasis;
+  /** What is declared now, where that can be told: on a basis that was proved with more, nothing grows beyond it. */
+  readonly declaredBudget?: number | undefined;
   /** Sizes that must stay free for each pod that may appear: boot.ini's now or those it is about to have, whichever are more. */
   readonly floors: Sizes;
   readonly targets: ReadonlyMap<string, Sizes>;
@@ -50,7 +54,7 @@ export type GrantInput = CellInput & {
 };
 
 export function planGrants(input: GrantInput): GrantStep {
-  const { observation, states, basis } = input;
+  const { observation, states, basis, declaredBudget } = input;
   const declared = new Set(basis.databases.map((database) => database.name));
   const leaving = new Map(states.map((state) => [state.pod.uid, leavingCells(state, declared, input)]));
   const cells = states
@@ -61,7 +65,7 @@ export function planGrants(input: GrantInput): GrantStep {
     0,
   );
   const asked: LedgerInput = {
-    budget: basis.budget - stillHeld,
+    budget: Math.min(basis.budget, declaredBudget ?? basis.budget) - stillHeld,
     cells,
     targets: input.targets,
     floors: input.floors,
@@ -84,7 +88,7 @@ export function planGrants(input: GrantInput): GrantStep {
       .map(({ pod }) => pod.uid)
       .filter((uid) => cells.filter((cell) => cell.pod === uid).every((cell) => orphansOf(cell) === 0)),
   );
-  return { ledger, asked, next, mayLoad };
+  return { ledger, asked, held: ledger.committed + stillHeld, next, mayLoad };
 }
 
 function nextSizes(

@@ -62,6 +62,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     observation,
     states,
     basis,
+    declaredBudget: chosen.wish.budget?.budget,
     bootFloors: record?.floors ?? {},
     floors,
     targets: ofItsModel(chosen, choice),
@@ -117,7 +118,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     replicas: basis.replicas,
     image,
     serverHash: provedServerHash(observation, chosen),
-    held: grants.ledger.committed + basis.budget - grants.asked.budget,
+    held: grants.held,
     overcommitted: grants.ledger.overcommitted,
     busy: actions.length > 0 || pending !== undefined,
   });
@@ -156,10 +157,14 @@ function roomForPods(
 ): { roomForPods: number; roomForSurge: boolean } {
   const perPod = Math.max(1, sumOf(floors));
   const inOrder = ledger.committed + ledger.setAside <= asked.budget;
+  // What this very plan lets grow is spent.
+  const grown = ledger.changes.reduce((sum, { kind, from, to }) => (kind === 'grow' ? sum + to - from : sum), 0);
   return {
     // For a fleet that has no ReplicaSet yet the wanted pods are in what is set aside.
     roomForPods: isNew ? (inOrder ? basis.replicas : 0) : Math.floor(ledger.free / perPod),
-    roomForSurge: targets.surgeKeptFree ? ledger.free >= perPod : inOrder,
+    roomForSurge: targets.surgeKeptFree
+      ? ledger.free - grown >= perPod
+      : inOrder && asked.budget - ledger.committed - grown >= perPod,
   };
 }
 

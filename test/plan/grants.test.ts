@@ -18,11 +18,11 @@ const REPORTS = { ...ORDERS, name: 'reports', database: 'reports' };
 const LIMITS = { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 };
 
 /** What the ledger answers for what is observed, as planning would ask it. */
-function ask(observation: Observation, over: { floors?: Sizes } = {}): GrantStep {
+function ask(observation: Observation, over: { floors?: Sizes; declared?: number } = {}): GrantStep {
   const record = readProvedRecord(observation);
   const chosen = chooseBasis(observation, desire(observation, true), record, observation.defaultImage);
   assert.ok('basis' in chosen && record !== undefined, 'there is nothing to plan by');
-  return askedWith(observation, chosen, over.floors ?? record.floors);
+  return askedWith(observation, chosen, over.floors ?? record.floors, over.declared);
 }
 
 /** The same fleet, its largest pod just made: nobody has told or asked it anything. */
@@ -61,6 +61,29 @@ function largestOf({ pods }: Pick<Observation, 'pods'>): PodFacts {
 }
 
 describe('the ledger of a fleet', () => {
+  it('lets nothing grow beyond what is declared, on a configuration that was proved with more', () => {
+    const fleet = new PaperFleet({ fleet: { replicas: 2 }, databases: [ORDERS, REPORTS] });
+    fleet.settle();
+    const seen = fleet.observe();
+    const [pod] = seen.pods;
+    const grant = pod?.grant;
+    assert.ok(grant !== undefined);
+    // One database was taken out of it, and is wanted again; its boot.ini still has a connection for it.
+    const without = {
+      ...seen,
+      pods: seen.pods.map((one) =>
+        one.uid === pod?.uid ? { ...one, grant: { ...grant, sizes: { orders: 1 } } } : one,
+      ),
+    };
+    const { committed } = ask(without).ledger;
+    const grows = (declared: number): readonly string[] =>
+      ask(without, { declared }).ledger.changes.flatMap((change) =>
+        change.kind === 'grow' && change.database === 'reports' ? [change.pod] : [],
+      );
+    assert.deepEqual(grows(committed + 4), [pod?.uid]);
+    assert.deepEqual(grows(committed - 1), []);
+  });
+
   it('counts a pod that serves', () => {
     assert.equal(ask(settled().observe()).ledger.committed, 9);
   });

@@ -4,7 +4,21 @@ import type { Sizes } from '../../src/model/pooler-model.ts';
 import type { Chosen } from '../../src/plan/basis.ts';
 import { planGrants, type GrantStep } from '../../src/plan/grants.ts';
 
-export function askedWith(observation: Observation, { states, basis, targets }: Chosen, floors: Sizes): GrantStep {
+export function askedWith(
+  observation: Observation,
+  { states, basis, targets, wish }: Chosen,
+  floors: Sizes,
+  declaredBudget = wish.budget?.budget,
+): GrantStep {
   const { perPod } = targets;
-  return planGrants({ observation, states, basis, bootFloors: floors, floors, targets: perPod, mayGrow: true });
+  return planGrants({
+    observation,
+    states,
+    basis,
+    declaredBudget,
+    bootFloors: floors,
+    floors,
+    targets: perPod,
+    mayGrow: true,
+  });
 }

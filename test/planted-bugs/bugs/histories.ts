@@ -5,6 +5,30 @@ const GRANTS = 'test/plan/grants.test.ts';
 
 export const HISTORY_BUGS: readonly PlantedBug[] = [
   {
+    name: 'surge-pod-from-what-another-grew-by',
+    rule: 'one plan spends a connection once: what it lets a pod grow by is not free for a new pod',
+    file: 'src/plan/plan.ts',
+    find: "kind === 'grow' ? sum + to - from : sum), 0);",
+    replace: "kind === 'grow' ? sum + 0 * (to - from) : sum), 0);",
+    caughtBy: [{ tests: 'test/plan/replica-sets.test.ts', named: 'does not spend on its first pod' }],
+  },
+  {
+    name: 'pod-forgotten-that-status-never-named',
+    rule: 'a pod that is gone is reckoned with, also when status could not be written while it was there',
+    file: 'src/controller/seen-pods.ts',
+    find: 'if (gone.length === 0) return observation;',
+    replace: 'if (gone.length >= 0) return observation;',
+    caughtBy: [{ tests: 'test/controller/seen-pods.test.ts', named: 'names a pod that is gone before status could' }],
+  },
+  {
+    name: 'grow-beyond-the-declared-on-what-was-proved',
+    rule: 'nothing grows beyond the declared budget, also while the last good plan needs more',
+    file: 'src/plan/grants.ts',
+    find: 'Math.min(basis.budget, declaredBudget ?? basis.budget)',
+    replace: 'Math.max(basis.budget, declaredBudget ?? basis.budget)',
+    caughtBy: [{ tests: GRANTS, named: 'lets nothing grow beyond what is declared' }],
+  },
+  {
     name: 'pool-above-its-size-left-there',
     rule: 'lowering a size does not shrink a pool: what it has above its size is drained, whoever let it grow',
     file: 'src/plan/grants.ts',
