@@ -55,8 +55,9 @@ export class Reconciler {
     await this.#recheckForeign(key, pool, signal);
     const looked = await observe(this.#options, key, pool, epoch, signal);
     if (looked === undefined) return { requeueAfterMs: SECRET_WAIT_MS };
-    const observation = this.#seen.recall(key, looked);
-    const newer = newerEpoch(observation);
+    const newer = newerEpoch(looked);
+    // Whoever leads no more writes nothing, also not what status has missed.
+    const observation = newer === undefined ? this.#seen.recall(key, looked) : looked;
     if (newer !== undefined)
       log.warn('a later leader is at work, leaving the fleet to it', { pool: key, epoch, newer });
     const plan = planPool(observation);
@@ -66,6 +67,7 @@ export class Reconciler {
       log.info('action', { pool: key, generation: pool.metadata.generation, kind: action.kind, why: action.why });
     const outcome = await this.#apply(key, observation, plan, signal);
     await this.#writeStatus(pool, plan, signal);
+    this.#seen.written(key, observation);
     for (const event of plan.events) {
       const regarding = { apiVersion: API_VERSION, kind: 'PoolConfig', name, namespace, uid: pool.metadata.uid };
       this.#options.events.record({

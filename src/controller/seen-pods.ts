@@ -5,37 +5,38 @@ import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Sizes } from '../model/pooler-model.ts';
 import { largerSizes, sumOf } from '../sizing/sizes.ts';
 
-type Seen = { readonly entry: PodStatus; readonly goneSinceMs: number | undefined };
-
-/** Much longer than any backend is reckoned with after its pod; without an end a status that can't be written would be kept in memory for ever. */
-const REMEMBERED_MS = 600_000;
-
 /**
  * Status is the ledger's memory of pods that are gone. Where it could not be written for a while (conflicts of a watch that lags, an API server that is
  * away) a pod may have come, been granted a share, and gone without standing there, and its backends would be nobody's. This memory adds to what is
  * observed, and only what makes the ledger more careful; a new leader has none, and relies on status alone.
  */
 export class SeenPods {
-  readonly #byPool = new Map<string, ReadonlyMap<string, Seen>>();
+  /** Pool → uid → what status would say of it. */
+  readonly #byPool = new Map<string, ReadonlyMap<string, PodStatus>>();
 
   /** The observation with the pods that its status has missed, or of which it knows a smaller share than they had. */
   recall(key: string, observation: Observation): Observation {
     const { pods, pool, nowMs } = observation;
-    const former = this.#byPool.get(key) ?? new Map<string, Seen>();
     const present = new Set(pods.map(({ uid }) => uid));
-    const told = new Map((pool.status?.pods ?? []).map((entry) => [entry.uid ?? '', entry]));
-    const gone = [...former]
-      .filter(([uid]) => !present.has(uid) && told.get(uid)?.state !== 'Gone')
-      .map(([uid, { entry, goneSinceMs = nowMs }]): [string, Seen] => [uid, { entry, goneSinceMs }])
-      .filter(([, { goneSinceMs = nowMs }]) => nowMs - goneSinceMs < REMEMBERED_MS);
-    const seen = pods.flatMap((pod): readonly [string, Seen][] =>
-      pod.grant === undefined ? [] : [[pod.uid, { entry: entryOf(pod, nowMs), goneSinceMs: undefined }]],
-    );
+    const gone = [...(this.#byPool.get(key) ?? [])].filter(([uid]) => !present.has(uid));
+    const seen = pods.flatMap((pod) => (pod.grant === undefined ? [] : [[pod.uid, entryOf(pod, nowMs)] as const]));
     this.#byPool.set(key, new Map([...gone, ...seen]));
-    if (gone.length === 0) return observation;
-    const missed = new Map(gone.map(([uid, { entry }]) => [uid, larger(told.get(uid), entry)]));
+    const told = new Map((pool.status?.pods ?? []).map((entry) => [entry.uid ?? '', entry]));
+    const missed = new Map(
+      gone.flatMap(([uid, entry]) => {
+        const former = told.get(uid);
+        return former?.state === 'Gone' ? [] : [[uid, larger(former, entry)] as const];
+      }),
+    );
+    if (missed.size === 0) return observation;
     const entries = [...[...told].filter(([uid]) => !missed.has(uid)).map(([, entry]) => entry), ...missed.values()];
     return { ...observation, pool: { ...pool, status: { ...pool.status, pods: entries } } };
+  }
+
+  /** Status as it was planned from the last recall is stored: it says of every pod that is gone what there is to say. */
+  written(key: string, { pods }: Observation): void {
+    const present = new Set(pods.map(({ uid }) => uid));
+    this.#byPool.set(key, new Map([...(this.#byPool.get(key) ?? [])].filter(([uid]) => present.has(uid))));
   }
 
   forget(key: string): void {

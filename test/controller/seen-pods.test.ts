@@ -42,14 +42,22 @@ describe('the memory of pods that were seen', () => {
     assert.deepEqual(reckoned(look([], [], 1_000)), [], 'status alone would have forgotten it');
   });
 
-  it('names it again until status says that it is gone, and no more from then on', () => {
+  it('names it again until a status is stored, which says what there is to say', () => {
     const memory = new SeenPods();
     memory.recall(KEY, look([FIRST], []));
     assert.equal(entries(memory.recall(KEY, look([], [], 1_000))).length, 1);
-    assert.equal(entries(memory.recall(KEY, look([], [], 2_000))).length, 1);
+    const last = memory.recall(KEY, look([], [], 2_000));
+    assert.equal(entries(last).length, 1);
+    memory.written(KEY, last);
+    assert.deepEqual(entries(memory.recall(KEY, look([], [], 3_000))), []);
+  });
+
+  it('leaves it to a status that says it is gone', () => {
+    const memory = new SeenPods();
+    memory.recall(KEY, look([FIRST], []));
     const told: PodStatus = { name: 'first', uid: FIRST.uid, state: 'Gone', sizes: [{ database: 'orders', size: 5 }] };
-    assert.deepEqual(entries(memory.recall(KEY, look([], [told], 3_000))), [told]);
-    assert.deepEqual(entries(memory.recall(KEY, look([], [], 4_000))), []);
+    const seen = look([], [told], 3_000);
+    assert.equal(memory.recall(KEY, seen), seen);
   });
 
   it('adds what status had not heard of yet to what it says of a pod: a larger share, and one that was not settled', () => {

@@ -23,7 +23,8 @@ export function finalFaults({ api, plane }: Pick<SimWorld, 'api' | 'plane'>): re
   const replicas = declaredReplicas(pool);
   if (!infeasible && pods.length !== replicas) faults.push(`${pods.length} pods, ${replicas} wanted`);
   const sets = replicaSetsOf(api);
-  if (sets.length !== 1) faults.push(`${sets.length} ReplicaSets`);
+  // Without the room for one more pod a rollout stays where the budget stopped it.
+  if (!infeasible && sets.length !== 1) faults.push(`${sets.length} ReplicaSets`);
   return [...faults, ...pods.flatMap((pod) => podFaults(pod, plane))];
 }
 

@@ -35,7 +35,7 @@ export type Outcome = {
 const START_LIMIT_MS = 180_000;
 /** Looking at everything costs more than a step. */
 const LOOK_EVERY_MS = 1_000;
-const REST_LIMIT_MS = 600_000;
+const REST_LIMIT_MS = 300_000;
 /** By then a change that was under way has been proved or refused. */
 const SETTLE_MS = 90_000;
 /** Nothing is written for so long: at rest. */

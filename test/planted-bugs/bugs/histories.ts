@@ -16,8 +16,8 @@ export const HISTORY_BUGS: readonly PlantedBug[] = [
     name: 'pod-forgotten-that-status-never-named',
     rule: 'a pod that is gone is reckoned with, also when status could not be written while it was there',
     file: 'src/controller/seen-pods.ts',
-    find: 'if (gone.length === 0) return observation;',
-    replace: 'if (gone.length >= 0) return observation;',
+    find: 'if (missed.size === 0) return observation;',
+    replace: 'if (missed.size >= 0) return observation;',
     caughtBy: [{ tests: 'test/controller/seen-pods.test.ts', named: 'names a pod that is gone before status could' }],
   },
   {
