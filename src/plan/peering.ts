@@ -45,9 +45,12 @@ function peerIds(states: readonly PodState[]): ReadonlyMap<string, number> {
 
 function peersOf(uid: string, states: readonly PodState[], ids: ReadonlyMap<string, number>): Peers {
   return Object.fromEntries(
-    states.flatMap(({ pod }) => {
+    states.flatMap(({ pod, phase }) => {
       const id = ids.get(pod.uid);
-      return pod.uid === uid || pod.finished || pod.ip === undefined || id === undefined ? [] : [[id, pod.ip]];
+      // One that never served has no query; one that can't start must not have the others write and RELOAD for it.
+      return phase === 'Starting' || pod.uid === uid || pod.finished || pod.ip === undefined || id === undefined
+        ? []
+        : [[id, pod.ip]];
     }),
   );
 }

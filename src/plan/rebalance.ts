@@ -4,7 +4,7 @@ import { ANNOTATION, LABEL } from '../model/names.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import { parseIso } from '../model/iso-time.ts';
-import type { Follow } from '../sizing/split-by-load.ts';
+import { isUneven, type Follow } from '../sizing/split-by-load.ts';
 import type { PodState } from './pod-state.ts';
 
 /** A pod with so many times the mean, and so many clients more, takes no new ones; down at the mean it does again. */
@@ -25,8 +25,9 @@ export function followClients({ pool, nowMs }: Observation, states: readonly Pod
     return [entry?.state === 'Serving' && entry.since !== undefined ? nowMs - parseIso(entry.since) : 0];
   });
   const youngestMs = Math.min(...ages);
-  if (youngestMs < BEGIN_MS) return 'begin';
-  return youngestMs < BEGIN_MS + drainTimes(pool).windowMs ? 'goOn' : 'end';
+  const { windowMs } = drainTimes(pool);
+  if (youngestMs < Math.min(BEGIN_MS, windowMs)) return 'begin';
+  return youngestMs < windowMs ? 'goOn' : 'end';
 }
 
 /**
@@ -35,8 +36,8 @@ export function followClients({ pool, nowMs }: Observation, states: readonly Pod
  */
 export function planRebalance(states: readonly PodState[], follow: Follow): readonly Action[] {
   const serving = states.filter(({ phase }) => phase === 'Serving');
-  const goesOn = follow === 'begin' || (follow === 'goOn' && serving.some(({ pod }) => pod.crowded));
-  const crowded = goesOn ? crowdedPods(states) : new Set<string>();
+  const under = serving.some(({ pod }) => pod.crowded);
+  const crowded = follow === 'begin' || (follow === 'goOn' && under) ? crowdedPods(states, under) : new Set<string>();
   return serving.flatMap(({ pod }): readonly Action[] => {
     const { name, resourceVersion } = pod;
     const isCrowded = crowded.has(pod.uid);
@@ -66,10 +67,11 @@ export function isRebalancing({ phase, pod }: PodState): boolean {
  * Only where every pod can be asked and is sound: an empty pod may be one that lets nobody in. The least busy of those that are in the Service is
  * never among them, so somebody always takes new clients.
  */
-function crowdedPods(states: readonly PodState[]): ReadonlySet<string> {
+function crowdedPods(states: readonly PodState[], under: boolean): ReadonlySet<string> {
   const staying = states.filter(({ phase, pod }) => phase !== 'Terminating' && (pod.serving || pod.crowded));
   const clients = staying.flatMap((state) => (isSound(state) && state.clients !== undefined ? [state.clients] : []));
   if (clients.length < staying.length || clients.length < 2) return new Set();
+  if (!under && !isUneven(clients)) return new Set();
   const mean = clients.reduce((sum, count) => sum + count, 0) / clients.length;
   const limit = Math.max(mean * CROWDED.factor, mean + CROWDED.clients);
   return new Set(

@@ -17,12 +17,16 @@ export type LoadSplit = {
  */
 export type Follow = 'begin' | 'goOn' | 'end';
 
-/** The busiest pod has so much more than the mean, as a factor and in clients, when a split begins to follow the clients. */
-const UNEVEN = { factor: 1.3, clients: 4 } as const;
-/** And so much when it ends to: the same numbers would have it come and go. */
-const EVEN = { factor: 1.15, clients: 2 } as const;
-/** With so much an equal split would starve a pod whose clients never renew their connections. */
-const GROSS = { factor: 1.6, clients: 8 } as const;
+/**
+ * A pod starves: its clients are below such a part of the mean, and so many fewer. That others have more than the mean is no reason: a Service that
+ * sends clients at random leaves that for good.
+ */
+type Starving = { readonly part: number; readonly clients: number };
+const BEGINS: Starving = { part: 0.5, clients: 4 };
+/** The same numbers would have it come and go. */
+const GOES_ON: Starving = { part: 0.6, clients: 2 };
+/** With so few an equal split would take from others, whose clients don't renew their connections, what this one can't use. */
+const STAYS: Starving = { part: 0.25, clients: 8 };
 /** A pod that is off by no more than this part of its share is left as it is. */
 const TOLERANCE = 0.2;
 /** The part of the mean that a pod with fewer clients counts for: new ones find more than one connection until the next look. */
@@ -47,8 +51,8 @@ export function splitByLoad(
   if (!followed && follow !== 'begin') return equal;
   const loads: readonly number[] = pods.flatMap(({ clients }) => (clients === undefined ? [] : [clients]));
   if (loads.length < pods.length) return asItWas ?? equal;
-  if (follow === 'end') return (isUneven(loads, GROSS) ? asItWas : undefined) ?? equal;
-  if (!isUneven(loads, followed ? EVEN : UNEVEN)) return equal;
+  if (follow === 'end') return (starves(loads, STAYS) ? asItWas : undefined) ?? equal;
+  if (!starves(loads, followed ? GOES_ON : BEGINS)) return equal;
   const least = Math.max(1, Math.ceil(sum(loads) / loads.length / LEAST_PART));
   const ideal = fairShare(
     total,
@@ -61,13 +65,15 @@ export function splitByLoad(
   return near && asItWas !== undefined ? asItWas : { sizes: ideal.shares, uneven: true };
 }
 
-function isUneven(
-  loads: readonly number[],
-  { factor, clients }: { readonly factor: number; readonly clients: number },
-): boolean {
+function starves(loads: readonly number[], { part, clients }: Starving): boolean {
   const mean = sum(loads) / loads.length;
-  const most = Math.max(0, ...loads);
-  return most > factor * mean && most - mean >= clients;
+  const least = Math.min(...loads);
+  return least < part * mean && mean - least >= clients;
+}
+
+/** Whether a pod has so few clients, and others so many, that they are worth bringing together. */
+export function isUneven(clients: readonly number[]): boolean {
+  return clients.length > 1 && starves(clients, BEGINS);
 }
 
 function spread(sizes: readonly number[]): number {

@@ -68,7 +68,7 @@ describe('a rebalancing', () => {
     turnUntil(fleet, () => inService(fleet).includes(false));
     turnUntil(fleet, () => !inService(fleet).includes(false));
     const tookMs = fleet.nowMs - joinedMs;
-    assert.ok(tookMs >= WINDOW_MS && tookMs <= WINDOW_MS + 12_000, `${tookMs} ms`);
+    assert.ok(tookMs >= WINDOW_MS - 2_000 && tookMs <= WINDOW_MS + 5_000, `${tookMs} ms`);
     for (let turn = 0; turn < 60; turn += 1) fleet.turn();
     assert.deepEqual(inService(fleet), [true, true, true, true]);
   });

@@ -103,9 +103,9 @@ describe('splitByLoad', () => {
   });
 
   it('does not come and go at one number of clients', () => {
-    const equal = [pod('p0', 12, 10), pod('p1', 8, 10)];
+    const equal = [pod('p0', 15, 10), pod('p1', 5, 10)];
     assert.equal(splitByLoad(20, equal, { floor: FLOOR, follow: 'begin' }).uneven, false);
-    const followed = [pod('p0', 12, 13), pod('p1', 8, 7)];
+    const followed = [pod('p0', 15, 13), pod('p1', 5, 7)];
     assert.equal(splitByLoad(20, followed, { floor: FLOOR, follow: 'begin' }).uneven, true);
   });
 
@@ -115,8 +115,9 @@ describe('splitByLoad', () => {
     const equal = [pod('p0', 30, 10), pod('p1', 2, 10)];
     assert.deepEqual(split('begin', ...equal), [18, 2]);
     assert.deepEqual(split('goOn', ...equal), [10, 10]);
-    const followed = [pod('p0', 22, 16), pod('p1', 10, 4)];
-    assert.deepEqual(split('goOn', ...followed), [14, 6]);
+    const followed = [pod('p0', 23, 17), pod('p1', 9, 3)];
+    assert.deepEqual(split('goOn', ...followed), [15, 5]);
+    assert.deepEqual(split('goOn', pod('p0', 22, 14), pod('p1', 10, 6)), [10, 10]);
     assert.deepEqual(split('end', ...followed), [10, 10]);
     // An equal split would starve the one that has nearly all.
     assert.deepEqual(split('end', pod('p0', 34, 15), pod('p1', 0, 5)), [15, 5]);

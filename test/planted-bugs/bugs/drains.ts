@@ -40,9 +40,9 @@ export const DRAIN_BUGS: readonly PlantedBug[] = [
     name: 'sizes-follow-clients-at-rest',
     rule: 'nothing is written at rest: sizes follow the clients only from when a pod joins',
     file: REBALANCE,
-    find: "if (youngestMs < BEGIN_MS) return 'begin';",
-    replace: "if (youngestMs < Infinity) return 'begin';",
-    caughtBy: [SIMULATED],
+    find: 'if (youngestMs < Math.min(BEGIN_MS, windowMs))',
+    replace: 'if (youngestMs < Math.max(Infinity, windowMs))',
+    caughtBy: [{ tests: REBALANCE_TESTS, named: 'ends with the drain window' }, SIMULATED],
   },
   {
     name: 'lifetime-not-restored',

@@ -134,7 +134,7 @@ export class Fleet implements AsyncDisposable {
     const live = pods.map(({ metadata }) => [metadata.name, metadata.annotations?.[ANNOTATION.live] ?? ''] as const);
     return {
       identities: Object.fromEntries(identities),
-      live: Object.fromEntries(live.map(([pod, text]) => [pod, sizesMove ? withoutSizes(text) : text])),
+      live: Object.fromEntries(live.map(([pod, text]) => [pod, sizesMove ? withoutPlace(text) : text])),
       inForce: sizesMove ? {} : await settingInForce(namespace, this.name, 'syslog_ident'),
     };
   }
@@ -238,6 +238,10 @@ function isRunning({ metadata, status }: Pod): boolean {
   );
 }
 
-function withoutSizes(ini: string): string {
-  return ini.replaceAll(/(pool_size|max_db_connections)='?\d+'?/g, '$1=*').replace(/^syslog_ident = .*$/m, '');
+/** What a pod is told but for its place in the fleet: its part of the connections, and the fellows that there are. */
+function withoutPlace(ini: string): string {
+  return ini
+    .replace(/^\[peers\]\n(?:.+\n)*/m, '')
+    .replaceAll(/(pool_size|max_db_connections)='?\d+'?/g, '$1=*')
+    .replace(/^syslog_ident = .*$/m, '');
 }
