@@ -19,6 +19,7 @@ import { ownedBy } from './facts.ts';
 import { consoleOf, type Refusals } from './observe.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Prover } from './prover.ts';
+import type { UnsureWrites } from './unsure-writes.ts';
 import type { World } from './world.ts';
 
 export type ApplierOptions = {
@@ -30,6 +31,7 @@ export type ApplierOptions = {
   readonly newSecret: (bytes: number) => string;
   readonly prover: Prover;
   readonly refusals: Refusals;
+  readonly unsure: UnsureWrites;
   readonly foreign: Map<string, ReadonlyMap<string, LiveObject>>;
 };
 
@@ -48,9 +50,15 @@ export async function apply(
   signal: AbortSignal,
 ): Promise<void> {
   const onConsole = actions.filter(isConsoleAction);
+  const unsure =
+    (action: Action) =>
+    (error: unknown): never => {
+      options.unsure.note(key, action, observation.pool.metadata.name, error);
+      throw error;
+    };
   for (const action of actions) {
     signal.throwIfAborted();
-    if (!isConsoleAction(action)) await write(options, key, observation, action, signal);
+    if (!isConsoleAction(action)) await write(options, key, observation, action, signal).catch(unsure(action));
   }
   const results = await Promise.allSettled(onConsole.map((action) => command(options, observation, action, signal)));
   for (const result of results) if (result.status === 'rejected') throw result.reason;

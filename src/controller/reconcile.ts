@@ -14,11 +14,12 @@ import type { Outcome } from '../runtime/controller.ts';
 import type { Log } from '../runtime/log.ts';
 import { apply, type ApplierOptions } from './apply.ts';
 import { consoleKeyOf, observe, type ObserverOptions } from './observe.ts';
+import { UnsureWrites } from './unsure-writes.ts';
 import { SeenPods } from './seen-pods.ts';
 import type { LivePool } from './world.ts';
 
 export type ReconcilerOptions = ObserverOptions &
-  ApplierOptions & {
+  Omit<ApplierOptions, 'unsure'> & {
     readonly client: KubeApi;
     readonly events: Pick<EventRecorder, 'record'>;
     readonly log: Log;
@@ -39,13 +40,14 @@ export class Reconciler {
   readonly #podsOf = new Map<string, ReadonlySet<string>>();
   readonly #consoleKeys = new Map<string, ReadonlySet<string>>();
   readonly #seen = new SeenPods();
+  readonly #unsure = new UnsureWrites();
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
-    const { world, log } = this.#options;
+    const { client, world, log } = this.#options;
     const [namespace, name] = splitKey(key);
     const pool = world.pools.get(namespace, name);
     // Everything of a deleted PoolConfig goes by its owner references.
@@ -53,6 +55,7 @@ export class Reconciler {
     const epoch = this.#options.epoch();
     if (epoch === undefined) return {};
     await this.#recheckForeign(key, pool, signal);
+    await this.#unsure.settle(key, namespace, client, world, signal);
     const looked = await observe(this.#options, key, pool, epoch, signal);
     if (looked === undefined) return { requeueAfterMs: SECRET_WAIT_MS };
     const newer = newerEpoch(looked);
@@ -84,7 +87,7 @@ export class Reconciler {
   /** A console that fails in between is no error of the turn: the next look tells what came of it. Status is written all the same. */
   async #apply(key: string, observation: Observation, plan: Plan, signal: AbortSignal): Promise<Outcome> {
     try {
-      await apply(this.#options, key, observation, plan.actions, signal);
+      await apply({ ...this.#options, unsure: this.#unsure }, key, observation, plan.actions, signal);
       return { requeueAfterMs: plan.requeueAfterMs ?? REST_MS };
     } catch (error) {
       signal.throwIfAborted();
@@ -156,6 +159,7 @@ export class Reconciler {
     foreign.delete(key);
     this.#podsOf.delete(key);
     this.#seen.forget(key);
+    this.#unsure.forget(key);
     this.#consoleKeys.delete(key);
     this.#options.onForgotten?.(key);
     await consoles.retain(new Set([...this.#consoleKeys.values()].flatMap((keys) => [...keys])));

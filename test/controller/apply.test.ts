@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { apply, type ApplierOptions } from '../../src/controller/apply.ts';
 import { Prover } from '../../src/controller/prover.ts';
+import { UnsureWrites } from '../../src/controller/unsure-writes.ts';
 import { World } from '../../src/controller/world.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import type { LiveObject } from '../../src/kube/resources.ts';
@@ -46,6 +47,7 @@ function setUp(console: Partial<PoolerConsole> = {}) {
     newSecret: (bytes) => 'x'.repeat(bytes),
     prover: new Prover(),
     refusals: new Map(),
+    unsure: new UnsureWrites(),
     foreign: new Map<string, ReadonlyMap<string, LiveObject>>(),
   };
   const carryOut = (actions: readonly Action[], signal = new AbortController().signal, seen?: Partial<Observation>) =>
@@ -96,6 +98,26 @@ describe('carrying out a plan', () => {
       ['Pod/p1'],
     );
   });
+
+  for (const kind of ['timeout', 'unavailable', 'cancelled', 'conflict'] as const) {
+    const open = kind !== 'conflict';
+    it(`${open ? 'leaves open whether a pod was written' : 'knows that a pod was not written'} when the answer is ${kind}`, async () => {
+      const { kube, world, options, carryOut } = setUp();
+      kube.onWrite = () => {
+        throw new ApiError({ kind, message: 'no answer that says so' });
+      };
+      await assert.rejects(carryOut([GROW]), { kind });
+      const metadata = { name: 'p1', namespace: 'shop', uid: 'uid-p1', resourceVersion: '42', creationTimestamp: '' };
+      kube.stored.set('Pod/p1', { apiVersion: 'v1', kind: 'Pod', metadata });
+      const settle = (): Promise<void> =>
+        options.unsure.settle(KEY, 'shop', kube.api, world, new AbortController().signal);
+      await settle();
+      assert.equal(world.pods.get('shop', 'p1')?.metadata.resourceVersion, open ? '42' : undefined);
+      // Once is enough.
+      kube.stored.clear();
+      await settle();
+    });
+  }
 
   it('writes nothing more once its leadership has ended, not even the next action of a plan', async () => {
     const { kube, carryOut } = setUp();

@@ -5,6 +5,7 @@ import { Prover } from '../../src/controller/prover.ts';
 import { Reconciler } from '../../src/controller/reconcile.ts';
 import { World, type LivePool } from '../../src/controller/world.ts';
 import { EventRecorder } from '../../src/kube/events.ts';
+import { ApiError } from '../../src/kube/errors.ts';
 import type { LiveObject } from '../../src/kube/resources.ts';
 import { silentLog } from '../../src/runtime/log.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -91,6 +92,31 @@ describe('a turn', () => {
     assert.deepEqual(await setting.turn(), []);
     assert.deepEqual(await setting.turn(), []);
     await setting.world.stop();
+  });
+
+  it('reads again what it wrote without getting an answer, before it plans on that', async () => {
+    const setting = setUp();
+    const { kube, world } = setting;
+    kube.onWrite = (write) => {
+      if (write.target !== 'Secret/orders-pooler-operator' || kube.stored.has(write.target)) return;
+      // It happened all the same.
+      const object = write.body as LiveObject & { stringData: Readonly<Record<string, string>> };
+      const data = Object.fromEntries(
+        Object.entries(object.stringData).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
+      );
+      kube.stored.set(write.target, {
+        ...object,
+        metadata: { ...object.metadata, uid: 'secret-uid', resourceVersion: '60' },
+        data,
+      } as LiveObject);
+      throw new ApiError({ kind: 'timeout', message: 'no answer in time' });
+    };
+    await assert.rejects(looked(setting), { kind: 'timeout' });
+    assert.deepEqual(
+      (await setting.turn()).map(({ verb, target }) => `${verb} ${target}`),
+      ['apply PoolConfig/orders'],
+    );
+    await world.stop();
   });
 
   it('does nothing while this process does not lead', async () => {

@@ -120,9 +120,8 @@ export const LEADER_BUGS: readonly PlantedBug[] = [
     name: 'write-goes-on-after-a-conflict',
     rule: 'a write that meets another writer ends the turn: what follows was decided on what is no longer so',
     file: APPLY,
-    find: 'if (!isConsoleAction(action)) await write(options, key, observation, action, signal);',
-    replace:
-      'if (!isConsoleAction(action)) await write(options, key, observation, action, signal).catch(() => undefined);',
+    find: '.catch(unsure(action));',
+    replace: '.catch(() => undefined);\n    void unsure;',
     caughtBy: [{ tests: APPLY_TESTS, named: 'ends at the first write that fails' }],
   },
   {
