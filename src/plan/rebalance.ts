@@ -68,10 +68,13 @@ export function isRebalancing({ phase, pod }: PodState): boolean {
  * never among them, so somebody always takes new clients.
  */
 function crowdedPods(states: readonly PodState[], under: boolean): ReadonlySet<string> {
-  const staying = states.filter(({ phase, pod }) => phase !== 'Terminating' && (pod.serving || pod.crowded));
+  // Its clients are on their way already, and a kube-proxy that knows of no other pod sends new ones to it.
+  if (states.some(({ phase }) => phase === 'Terminating')) return new Set();
+  const staying = states.filter(({ pod }) => pod.serving || pod.crowded);
   const clients = staying.flatMap((state) => (isSound(state) && state.clients !== undefined ? [state.clients] : []));
   if (clients.length < staying.length || clients.length < 2) return new Set();
-  if (!under && !isUneven(clients)) return new Set();
+  // A pod without a client may not be known to every kube-proxy yet; alone in the Service it would send new clients to a pod that is going.
+  if (!under && (Math.min(...clients) === 0 || !isUneven(clients))) return new Set();
   const mean = clients.reduce((sum, count) => sum + count, 0) / clients.length;
   const limit = Math.max(mean * CROWDED.factor, mean + CROWDED.clients);
   return new Set(

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import type { Observation } from '../../src/model/observation.ts';
 import { planPool } from '../../src/plan/plan.ts';
+import { newPod } from '../support/observation.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
 
 const WINDOW_MS = 30_000;
 
-/** Two pods with 20 clients each, and two more that have just come. */
-function scaledOut(): PaperFleet {
+/** Two pods with 20 clients each, and two more that have just come, with their first ones. */
+function scaledOut(first = 1): PaperFleet {
   const fleet = new PaperFleet({ fleet: { replicas: 2 }, budget: { connections: 60, reserve: 0 } });
   fleet.settle();
   for (const { name } of fleet.pods) fleet.connect(name, 20);
@@ -15,6 +16,7 @@ function scaledOut(): PaperFleet {
   fleet.settle();
   fleet.edit({ fleet: { replicas: 4 } });
   turnUntil(fleet, () => fleet.pods.filter(({ ready }) => ready).length === 4);
+  for (const { name } of fleet.pods.slice(2)) fleet.connect(name, first);
   return fleet;
 }
 
@@ -48,6 +50,27 @@ describe('a rebalancing', () => {
     fleet.settle();
     assert.deepEqual(inService(fleet), [true, true, true, true]);
     assert.ok(fleet.turns.every(({ plan }) => plan.actions.every(({ kind }) => kind !== 'endDrain')));
+  });
+
+  it('waits until each new pod has got a client through the Service: before that it may be unknown there', () => {
+    const fleet = scaledOut(0);
+    for (let turn = 0; turn < 10; turn += 1) fleet.turn();
+    assert.deepEqual(inService(fleet), [true, true, true, true]);
+    for (const { name } of fleet.pods.slice(2)) fleet.connect(name, 1);
+    turnUntil(fleet, () => inService(fleet).includes(false));
+  });
+
+  it('does not begin while a pod is being deleted', () => {
+    const fleet = scaledOut();
+    const closes = (observation: Observation): boolean =>
+      planPool(observation).actions.some(({ why }) => why.includes('has more clients than the mean'));
+    turnUntil(fleet, () => closes(fleet.observe()));
+    const seen = fleet.observe();
+    const [first, ...others] = seen.pods;
+    assert.ok(first !== undefined);
+    const leaving = { ...newPod('leaving', first.template, 0), terminatingSinceMs: seen.nowMs - 1_000 };
+    assert.ok(closes(seen));
+    assert.ok(!closes({ ...seen, pods: [leaving, first, ...others] }));
   });
 
   it('leaves the connections where the clients are meanwhile, and moves them with these', () => {

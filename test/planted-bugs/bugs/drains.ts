@@ -16,8 +16,8 @@ export const DRAIN_BUGS: readonly PlantedBug[] = [
     name: 'nobody-takes-new-clients',
     rule: 'a rebalancing leaves the least busy pod in the Service, whoever else is out of it',
     file: REBALANCE,
-    find: "phase !== 'Terminating' && (pod.serving || pod.crowded)",
-    replace: "phase !== 'Terminating' && (pod.serving || !pod.serving)",
+    find: 'pod.serving || pod.crowded);',
+    replace: 'pod.serving || !pod.serving);',
     caughtBy: [{ tests: REBALANCE_TESTS, named: 'so that one always takes new clients' }],
   },
   {
@@ -27,6 +27,14 @@ export const DRAIN_BUGS: readonly PlantedBug[] = [
     find: "&& reading.serverProof === 'proved';",
     replace: "&& reading.serverProof !== 'untried';",
     caughtBy: [{ tests: REBALANCE_TESTS, named: 'does not send clients to a pod that is not proved' }],
+  },
+  {
+    name: 'only-a-pod-that-nobody-knows-yet-in-the-service',
+    rule: 'crowded pods leave the Service only when the others are known there, as their first clients show',
+    file: REBALANCE,
+    find: 'Math.min(...clients) === 0 || ',
+    replace: '',
+    caughtBy: [{ tests: REBALANCE_TESTS, named: 'waits until each new pod has got a client through the Service' }],
   },
   {
     name: 'rebalance-without-an-end',
