@@ -45,8 +45,8 @@ export const SIZING_BUGS: readonly PlantedBug[] = [
     name: 'part-of-coming-pods-given-away',
     rule: 'the part of a wanted pod that does not exist yet is kept free',
     file: FLEET,
-    find: 'Array.from({ length: pods - input.pods.length }, (_, index): Holder => ({',
-    replace: 'Array.from({ length: 0 * pods }, (_, index): Holder => ({',
+    find: 'Array.from({ length: pods - input.pods.length }, (_, index): LoadedHolder => ({',
+    replace: 'Array.from({ length: 0 * pods }, (_, index): LoadedHolder => ({',
     caughtBy: [
       { tests: 'test/sizing/size-fleet.test.ts', named: 'keeps the part of pods that are still to come free' },
     ],
