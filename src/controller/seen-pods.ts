@@ -3,6 +3,7 @@ import type { PodStatus } from '../api/poolconfig.gen.ts';
 import { isoTime } from '../model/iso-time.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Sizes } from '../model/pooler-model.ts';
+import { grantEntry } from '../plan/summary.ts';
 import { largerSizes, sumOf } from '../sizing/sizes.ts';
 
 /**
@@ -45,21 +46,13 @@ export class SeenPods {
 }
 
 function entryOf({ name, uid, ip, grant, terminatingSinceMs }: PodFacts, nowMs: number): PodStatus {
-  const sizes = grant?.sizes ?? {};
   return {
     name,
     uid,
     ...(ip === undefined ? {} : { ip }),
     state: terminatingSinceMs === undefined ? 'Serving' : 'Terminating',
     since: isoTime(nowMs),
-    ...cells(sizes, sumOf(largerSizes(sizes, grant?.unsettled ?? {}))),
-  };
-}
-
-function cells(sizes: Sizes, mayHold: number): Pick<PodStatus, 'sizes' | 'mayHold'> {
-  return {
-    ...(mayHold > sumOf(sizes) ? { mayHold } : {}),
-    sizes: Object.entries(sizes).map(([database, size]) => ({ database, size })),
+    ...grantEntry(grant),
   };
 }
 
@@ -67,10 +60,12 @@ function cells(sizes: Sizes, mayHold: number): Pick<PodStatus, 'sizes' | 'mayHol
 function larger(told: PodStatus | undefined, seen: PodStatus): PodStatus {
   if (told === undefined) return seen;
   const sizes = largerSizes(sizesOf(told), sizesOf(seen));
+  const mayHold = Math.max(told.mayHold ?? 0, seen.mayHold ?? 0);
   return {
     ...told,
     ...(told.ip === undefined && seen.ip !== undefined ? { ip: seen.ip } : {}),
-    ...cells(sizes, Math.max(told.mayHold ?? 0, seen.mayHold ?? 0)),
+    ...(mayHold > sumOf(sizes) ? { mayHold } : {}),
+    sizes: Object.entries(sizes).map(([database, size]) => ({ database, size })),
   };
 }
 

@@ -15,13 +15,14 @@ type Written = { readonly kind: keyof typeof RESOURCES; readonly name: string };
  * another pod. The write itself would fail on its resourceVersion; that of the other pod would not.
  */
 export class UnsureWrites {
-  readonly #byPool = new Map<string, ReadonlyMap<string, Written>>();
+  readonly #byPool = new Map<string, Map<string, Written>>();
 
   /** Notes what an action was about, if `error` leaves open whether it was carried out. */
   note(key: string, action: Action, pool: string, error: unknown): void {
     const written = objectOf(action, pool);
     if (written === undefined || !isApiError(error, 'unavailable', 'timeout', 'cancelled')) return;
-    this.#byPool.set(key, new Map([...(this.#byPool.get(key) ?? []), [`${written.kind}/${written.name}`, written]]));
+    const writes = this.#byPool.get(key) ?? new Map<string, Written>();
+    this.#byPool.set(key, writes.set(`${written.kind}/${written.name}`, written));
   }
 
   /** Rejects while the API server does not say; then nothing may be planned. */
@@ -32,15 +33,13 @@ export class UnsureWrites {
     world: World,
     signal: AbortSignal,
   ): Promise<void> {
-    for (const [id, { kind, name }] of this.#byPool.get(key) ?? []) {
+    const writes = this.#byPool.get(key) ?? new Map<string, Written>();
+    for (const [id, { kind, name }] of writes) {
       const live = await client.find(RESOURCES[kind], namespace, name, { signal });
       if (live !== undefined && kind === 'Pod') world.pods.upsert(live);
       else if (live !== undefined && isChildKind(kind)) world.child(kind).upsert(live);
-      const left = new Map(this.#byPool.get(key));
-      left.delete(id);
-      this.#byPool.set(key, left);
+      writes.delete(id);
     }
-    if (this.#byPool.get(key)?.size === 0) this.#byPool.delete(key);
   }
 
   forget(key: string): void {

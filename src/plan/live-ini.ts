@@ -34,12 +34,13 @@ export function renderLive(
   const { drainable, peering: told } = grant ?? {};
   const shielded = drainable === undefined || shrinking.every((database) => drainable.includes(database));
   if (shielded && (peering === undefined || isUpToDate(told, peering, states))) {
-    const former = render(ownLines(drainable, told));
+    const former = render(ownLines({ drainable, peering: told }));
     if (former.ini.text === live) return former;
   }
-  return render(ownLines(shrinking.length === 0 ? undefined : shrinking, peering));
+  return render(ownLines({ drainable: shrinking.length === 0 ? undefined : shrinking, peering }));
 }
 
-function ownLines(drainable: readonly string[] | undefined, peering: Peering | undefined): OwnLines {
+/** Lines that are left out leave no key behind. */
+export function ownLines({ drainable, peering }: { [K in keyof OwnLines]: OwnLines[K] | undefined }): OwnLines {
   return { ...(drainable === undefined ? {} : { drainable }), ...(peering === undefined ? {} : { peering }) };
 }

@@ -111,10 +111,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     refusal: choice.refusal,
     targetHash: choice.refusal === undefined ? target.modelHash : (record?.modelHash ?? target.modelHash),
     template: template.hash,
-    rolls: whatChanges(
-      observation.replicaSets.filter((set) => !set.terminating && set.template !== template.hash),
-      template,
-    ),
+    rolls: whatChanges(observation.replicaSets, template),
     replicas: basis.replicas,
     image,
     serverHash: provedServerHash(observation, chosen),

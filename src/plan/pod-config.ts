@@ -10,7 +10,7 @@ import { ownLifetimeSeconds } from '../render/own-lifetime.ts';
 import type { Choice, NamedModel } from './canary.ts';
 import { CHANGE_INTERVAL_MS, serversOf } from './cells.ts';
 import type { NextSizes } from './grants.ts';
-import { renderLive } from './live-ini.ts';
+import { ownLines, renderLive } from './live-ini.ts';
 import { planPeering } from './peering.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
 
@@ -117,15 +117,14 @@ function asItIs(
   epoch: number,
 ): { grant: Grant; text: string } | undefined {
   if (grant === undefined || live === undefined) return undefined;
-  const { sizes, drainable, peering, model, ini, atMs } = grant;
+  const { sizes, model, ini, atMs } = grant;
   const open = Object.entries(unsettled ?? {}).filter(([database, size]) => size > (sizeOf(sizes, database) ?? 0));
   return {
     grant: {
       sizes,
       ...(open.length === 0 ? {} : { unsettled: Object.fromEntries(open) }),
       ...(removedAtMs === undefined ? {} : { removedAtMs }),
-      ...(drainable === undefined ? {} : { drainable }),
-      ...(peering === undefined ? {} : { peering }),
+      ...ownLines(grant),
       ...{ model, ini, epoch, atMs },
     },
     text: live,

@@ -62,7 +62,9 @@ function changes(
   const template = renderPodTemplate(pool, image);
   const running = replicaSets.filter((set) => set.replicas > 0);
   if (running.length > 0 && !running.some((set) => set.template === template.hash))
-    lines.push(`  ROLL   every pod is replaced, one at a time, each drained first${whatChanges(running, template)}`);
+    lines.push(
+      `  ROLL   every pod is replaced, one at a time, each drained first${whatChanges(replicaSets, template)}`,
+    );
   const pods = running.reduce((sum, set) => sum + set.replicas, 0);
   if (pods !== replicas) lines.push(`  SCALE  ${pods} → ${replicas} pods`);
   return lines.length === 0 ? ['  No setting changes.'] : lines;

@@ -32,11 +32,11 @@ export function followClients({ pool, nowMs }: Observation, states: readonly Pod
 
 /**
  * Takes crowded pods out of the Service until they are down at the mean. No connection is closed for it. All are put back when the window is over,
- * however many clients they have; and a fleet that rolls or drains is left alone, as its clients move anyway.
+ * however many clients they have; and in a rollout, or while a pod is being deleted, the fleet is left alone, as its clients move anyway.
  */
 export function planRebalance(states: readonly PodState[], follow: Follow): readonly Action[] {
   const serving = states.filter(({ phase }) => phase === 'Serving');
-  const under = serving.some(({ pod }) => pod.crowded);
+  const under = serving.some(isRebalancing);
   const crowded = follow === 'begin' || (follow === 'goOn' && under) ? crowdedPods(states, under) : new Set<string>();
   return serving.flatMap(({ pod }): readonly Action[] => {
     const { name, resourceVersion } = pod;
@@ -72,7 +72,7 @@ function crowdedPods(states: readonly PodState[], under: boolean): ReadonlySet<s
   if (states.some(({ phase }) => phase === 'Terminating')) return new Set();
   const staying = states.filter(({ pod }) => pod.serving || pod.crowded);
   const clients = staying.flatMap((state) => (isSound(state) && state.clients !== undefined ? [state.clients] : []));
-  if (clients.length < staying.length || clients.length < 2) return new Set();
+  if (clients.length < staying.length) return new Set();
   // A pod without a client may not be known to every kube-proxy yet; alone in the Service it would send new clients to a pod that is going.
   if (!under && (Math.min(...clients) === 0 || !isUneven(clients))) return new Set();
   const mean = clients.reduce((sum, count) => sum + count, 0) / clients.length;

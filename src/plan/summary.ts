@@ -118,10 +118,15 @@ function isOnlyResized({ pod, reading, unproved }: PodState, { observation, targ
   );
 }
 
-/** Kept for the time when the pod is gone and its annotation with it. */
-function mayHold(grant: Grant | undefined): { readonly mayHold?: number } {
-  if (grant?.unsettled === undefined) return {};
-  return { mayHold: sumOf(largerSizes(grant.sizes, grant.unsettled)) };
+/** What status keeps of a grant, for the time when the pod is gone and its annotation with it. */
+export function grantEntry(grant: Grant | undefined): Pick<PodStatus, 'mayHold' | 'sizes'> {
+  const { sizes = {}, unsettled } = grant ?? {};
+  return {
+    ...(unsettled === undefined ? {} : { mayHold: sumOf(largerSizes(sizes, unsettled)) }),
+    sizes: Object.entries(sizes)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([database, size]) => ({ database, size })),
+  };
 }
 
 function podEntries(observation: Observation, states: readonly PodState[]): NonNullable<PoolConfigStatus['pods']> {
@@ -138,10 +143,7 @@ function podEntries(observation: Observation, states: readonly PodState[]): NonN
       since: before?.state === state.phase && before.since !== undefined ? before.since : now,
       ...(state.provedModel === undefined ? {} : { configHash: state.provedModel }),
       ...orphansOfPod(observation.orphans?.get(pod.uid)),
-      ...mayHold(pod.grant),
-      sizes: Object.entries(pod.grant?.sizes ?? {})
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([database, size]) => ({ database, size })),
+      ...grantEntry(pod.grant),
     };
   });
   const uids = new Set(states.map((state) => state.pod.uid));

@@ -2,7 +2,7 @@
 import { LABEL } from '../model/names.ts';
 import type { PodTemplateFacts, ReplicaSetFacts } from '../model/observation.ts';
 import { sameData } from '../render/covers.ts';
-import { commonLabels, END_SECONDS } from '../render/pod-template.ts';
+import { commonLabels, END_SECONDS, type PodTemplate } from '../render/pod-template.ts';
 
 type Aspect = {
   readonly field: string;
@@ -50,9 +50,11 @@ export function templateChanges(live: PodTemplateFacts, wanted: PodTemplateFacts
   });
 }
 
-/** `: pooler.image a → b`, against the ReplicaSet that has most of the pods; empty where there is nothing to tell. */
-export function whatChanges(former: readonly ReplicaSetFacts[], wanted: PodTemplateFacts): string {
-  const [largest] = former.toSorted((a, b) => b.replicas - a.replicas);
+/** `: pooler.image a → b`, against the former ReplicaSet that has most of the pods; empty where there is nothing to tell. */
+export function whatChanges(replicaSets: readonly ReplicaSetFacts[], wanted: PodTemplate): string {
+  const [largest] = replicaSets
+    .filter((set) => !set.terminating && set.template !== wanted.hash)
+    .sort((a, b) => b.replicas - a.replicas);
   const changes = largest === undefined ? [] : templateChanges(largest.podTemplate, wanted);
   return changes.length === 0 ? '' : `: ${changes.join(', ')}`;
 }

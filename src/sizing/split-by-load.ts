@@ -73,7 +73,7 @@ function starves(loads: readonly number[], { part, clients }: Starving): boolean
 
 /** Whether a pod has so few clients, and others so many, that they are worth bringing together. */
 export function isUneven(clients: readonly number[]): boolean {
-  return clients.length > 1 && starves(clients, BEGINS);
+  return starves(clients, BEGINS);
 }
 
 function spread(sizes: readonly number[]): number {

@@ -31,6 +31,9 @@ function turnUntil(fleet: PaperFleet, condition: () => boolean): void {
 const inService = (fleet: PaperFleet): readonly boolean[] => fleet.pods.map(({ serving }) => serving);
 const sizes = (fleet: PaperFleet): readonly number[] => fleet.pods.map(({ grant }) => grant?.sizes['orders'] ?? 0);
 
+const closes = (observation: Observation): boolean =>
+  planPool(observation).actions.some(({ why }) => why.includes('has more clients than the mean'));
+
 describe('a rebalancing', () => {
   it('takes crowded pods out of the Service until the others have caught up, and closes nobody’s connection', () => {
     const fleet = scaledOut();
@@ -62,8 +65,6 @@ describe('a rebalancing', () => {
 
   it('does not begin while a pod is being deleted', () => {
     const fleet = scaledOut();
-    const closes = (observation: Observation): boolean =>
-      planPool(observation).actions.some(({ why }) => why.includes('has more clients than the mean'));
     turnUntil(fleet, () => closes(fleet.observe()));
     const seen = fleet.observe();
     const [first, ...others] = seen.pods;
@@ -121,8 +122,6 @@ describe('a rebalancing', () => {
 
   it('does not send clients to a pod that is not proved: it may let nobody in', () => {
     const fleet = scaledOut();
-    const closes = (observation: Observation): boolean =>
-      planPool(observation).actions.some(({ why }) => why.includes('has more clients than the mean'));
     turnUntil(fleet, () => closes(fleet.observe()));
     const seen = fleet.observe();
     const newest = seen.pods.at(-1)?.uid;
