@@ -15,7 +15,7 @@ import { SecretText } from './model/secret-text.ts';
 import { explainPool } from './plan/explain.ts';
 import { previewPool } from './plan/preview.ts';
 
-const POOLS = RESOURCES.PoolConfig as Resource<LivePool>;
+export const POOLS = RESOURCES.PoolConfig as Resource<LivePool>;
 
 /** Prints one PoolConfig, or all of a namespace when no name is given. Returns the exit code. */
 export async function explain(name: string | undefined, namespace: string | undefined): Promise<number> {
@@ -71,7 +71,8 @@ export async function plan(file: string, namespace: string | undefined, defaultI
   }
 }
 
-function place(name: string | undefined, namespace: string): [string, string | undefined] {
+/** `NAME` or `NAMESPACE/NAME` → namespace and name. */
+export function place(name: string | undefined, namespace: string): [string, string | undefined] {
   const slash = name?.indexOf('/') ?? -1;
   return name === undefined || slash < 0 ? [namespace, name] : [name.slice(0, slash), name.slice(slash + 1)];
 }

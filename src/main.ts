@@ -10,6 +10,8 @@ const HELP = `poolsmith ${VERSION}: PgBouncer fleets in front of any PostgreSQL,
 Usage
   poolsmith explain [NAME | NAMESPACE/NAME] [-n NAMESPACE]   every size in force, with its numbers and its reason
   poolsmith plan -f FILE [-n NAMESPACE]                      what applying FILE would do ("-": standard input); exit 1 when it is blocked
+  poolsmith pause NAME --for 60s [-n NAMESPACE]              have clients wait instead of failing, up to 10m; it ends by itself
+  poolsmith resume NAME [-n NAMESPACE]                       end a pause before its time
   poolsmith operator [options]                               run the operator
   poolsmith version | help
 
@@ -28,6 +30,7 @@ The cluster is the one of KUBECONFIG, else the one this pod runs in.
 const OPTIONS = {
   namespace: { type: 'string', short: 'n' },
   file: { type: 'string', short: 'f' },
+  for: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   namespaces: { type: 'string', default: '' },
   'log-level': { type: 'string', default: 'info' },
@@ -59,6 +62,18 @@ async function main(args: readonly string[]): Promise<number> {
     case 'plan':
       if (values.file === undefined) throw new UsageError('plan needs -f FILE ("-" reads standard input)');
       return (await import('./commands.ts')).plan(values.file, values.namespace, values['pooler-image']);
+    case 'pause': {
+      if (name === undefined) throw new UsageError('pause needs the NAME of a PoolConfig');
+      const { pause, pauseMs, PauseUsageError } = await import('./pause-command.ts');
+      try {
+        return await pause(name, values.namespace, pauseMs(values.for));
+      } catch (error) {
+        throw error instanceof PauseUsageError ? new UsageError(error.message) : error;
+      }
+    }
+    case 'resume':
+      if (name === undefined) throw new UsageError('resume needs the NAME of a PoolConfig');
+      return (await import('./pause-command.ts')).resume(name, values.namespace);
     case 'operator':
       return operate(values);
     default:

@@ -75,6 +75,7 @@ export const SPEC_FIELDS: FieldTree = {
       },
     },
     pooler: { fields: { image: true, parameters: true } },
+    pause: { fields: { until: true } },
     service: { fields: { type: true, port: true, sessionAffinity: true, annotations: true } },
   },
 };

@@ -41,6 +41,7 @@ export interface PoolConfigSpec {
   readonly workloads?: readonly Workload[];
   readonly fleet?: Fleet;
   readonly pooler?: Pooler;
+  readonly pause?: Pause;
   readonly service?: Service;
 }
 /**
@@ -431,6 +432,15 @@ export interface Pooler {
   };
 }
 /**
+ * All pods stop handing out server connections between two transactions: clients wait instead of failing. It ends by itself.
+ */
+export interface Pause {
+  /**
+   * When it ends, at most 10 minutes ahead when the operator first sees it; a time in the past pauses nothing.
+   */
+  readonly until: string;
+}
+/**
  * The Service that clients connect to; it is called <name>-pooler.
  */
 export interface Service {
@@ -506,6 +516,7 @@ export interface PoolConfigStatus {
    * Each pod, its grant and what it was proved to run.
    */
   readonly pods?: readonly PodStatus[];
+  readonly pause?: PauseStatus;
   readonly refused?: RefusedStatus;
 }
 /**
@@ -740,6 +751,31 @@ export interface PodSize {
    * Server connections.
    */
   readonly size: number;
+}
+/**
+ * How far spec.pause is.
+ */
+export interface PauseStatus {
+  /**
+   * The time that it is about.
+   */
+  readonly until: string;
+  /**
+   * Paused: every pod was read back as paused, without a server connection.
+   */
+  readonly state: 'Pausing' | 'Paused' | 'Resuming' | 'Ended' | 'Refused';
+  /**
+   * Why it was refused.
+   */
+  readonly message?: string;
+  /**
+   * Pods that were read back as paused.
+   */
+  readonly pausedPods?: number;
+  /**
+   * Clients that wait for a server connection.
+   */
+  readonly waitingClients?: number;
 }
 /**
  * The configuration that a pod refused last, until another one is proved.

@@ -6,6 +6,8 @@ type ConditionEntry = {
   readonly meaning: string;
   /** Present only while true (kstatus), instead of always with a status. */
   readonly onlyWhileTrue?: true;
+  /** Present only while its field is set, with any status. */
+  readonly onlyWhileDeclared?: true;
 };
 
 export const CONDITIONS = {
@@ -23,6 +25,10 @@ export const CONDITIONS = {
   },
   ConfigApplied: { meaning: 'The declared configuration can be rendered and is proved on the pods that serve.' },
   ServerReachable: { meaning: 'PostgreSQL answers the logins that the operator makes through the pods or itself.' },
+  Paused: {
+    meaning: 'What spec.pause asks for: every pod was read back as paused. Absent while nothing is declared.',
+    onlyWhileDeclared: true,
+  },
   PoolSaturated: { meaning: 'Clients wait for server connections although the fleet spends all it may.' },
 } as const satisfies Record<string, ConditionEntry>;
 
@@ -62,6 +68,23 @@ export const REASONS = {
   Draining: {
     on: { Ready: ['False', 'True'], Reconciling: YES },
     meaning: 'A pod that leaves waits for its clients to leave, up to spec.fleet.drain.timeout.',
+  },
+  Pausing: {
+    on: { Paused: NO },
+    meaning:
+      'Pods are told to pause; one is paused when its last transaction has ended and its server connections are closed.',
+  },
+  UntilItsTime: {
+    on: { Paused: YES },
+    meaning: 'Every pod was read back as paused; clients wait until spec.pause.until.',
+  },
+  Resuming: { on: { Paused: NO }, meaning: 'The pause is over; pods are resumed and read back.' },
+  PauseOver: { on: { Paused: NO }, meaning: 'spec.pause.until has passed, and every pod was read back as resumed.' },
+  PauseRefused: {
+    on: { Paused: NO },
+    meaning:
+      'spec.pause.until was in the past, or further ahead than a pause may last, when the operator first saw it.',
+    remedy: 'Set a time at most 10 minutes ahead, or take spec.pause out.',
   },
   Rebalancing: {
     on: { Reconciling: YES },
@@ -275,6 +298,8 @@ type EventEntry = { readonly type: 'Normal' | 'Warning'; readonly meaning: strin
 
 /** Events that tell of a step; a fault is told as an event with the reason of its condition. */
 export const EVENTS = {
+  FleetPaused: { type: 'Normal', meaning: 'Every pod was read back as paused.' },
+  FleetResumed: { type: 'Normal', meaning: 'A pause is over, and every pod was read back as resumed.' },
   ConfigProved: { type: 'Normal', meaning: 'A configuration was read back from every serving pod.' },
   RolloutStarted: {
     type: 'Normal',

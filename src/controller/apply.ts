@@ -12,6 +12,7 @@ import type { PoolerConsole } from '../pgbouncer/console.ts';
 import type { PoolerConsoles } from '../pgbouncer/consoles.ts';
 import { endDrain } from '../pgbouncer/end-drain.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
+import { pauseDatabases, resumeAll } from '../pgbouncer/pause.ts';
 import { drainToSize } from '../pgbouncer/lifetime-drain.ts';
 import { head } from '../render/children.ts';
 import { isChildKind } from './child-kinds.ts';
@@ -35,7 +36,15 @@ export type ApplierOptions = {
   readonly foreign: Map<string, ReadonlyMap<string, LiveObject>>;
 };
 
-type ConsoleAction = Extract<Action, { kind: 'loadLive' | 'shrinkPools' | 'endDrain' }>;
+type ConsoleAction = Extract<Action, { kind: 'loadLive' | 'shrinkPools' | 'endDrain' | 'pausePools' | 'resumePools' }>;
+
+const CONSOLE_ACTIONS: ReadonlySet<Action['kind']> = new Set<ConsoleAction['kind']>([
+  'loadLive',
+  'shrinkPools',
+  'endDrain',
+  'pausePools',
+  'resumePools',
+]);
 
 const SHRINK_DEADLINE_MS = 4_000;
 /** A RELOAD that changes the way to the server waits so long for logins under way, which it would drop. */
@@ -65,7 +74,7 @@ export async function apply(
 }
 
 function isConsoleAction(action: Action): action is ConsoleAction & { readonly why: string } {
-  return action.kind === 'loadLive' || action.kind === 'shrinkPools' || action.kind === 'endDrain';
+  return CONSOLE_ACTIONS.has(action.kind);
 }
 
 async function write(
@@ -229,6 +238,12 @@ async function command(
         clock: options.clock,
         signal,
       });
+      return;
+    case 'pausePools':
+      await pauseDatabases(console, { databases: action.databases, clock: options.clock, signal });
+      return;
+    case 'resumePools':
+      await resumeAll(console, action.databases);
       return;
     case 'endDrain':
       await endDrain(console, {

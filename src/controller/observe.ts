@@ -239,7 +239,7 @@ async function readPooler(
     if (!userlistProved) return reading;
     const paused = view.databases.some((row) => row.paused);
     const serverProof = paused
-      ? ('untried' as const)
+      ? prover.provedBefore(pod, pod.live)
       : await prover.server({ pod, live: pod.live, console, users, credentials, database, nowMs: base.nowMs, signal });
     return { ...reading, userlistProved, serverProof };
   } catch (error) {

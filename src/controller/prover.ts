@@ -79,6 +79,12 @@ export class Prover {
     return proved;
   }
 
+  /** What is known of a pod that is paused: nobody gets a server of it, and the way there is the one that was proved, or one to be tried later. */
+  provedBefore(pod: PodFacts, live: string): ServerProof {
+    const former = this.#servers.get(pod.uid);
+    return former?.proof === 'proved' && former.key === serverKey(pod, live) ? 'proved' : 'paused';
+  }
+
   async server(input: ServerProofInput): Promise<ServerProof> {
     const { pod, live, nowMs } = input;
     const key = serverKey(pod, live);

@@ -62,6 +62,8 @@ function objectOf(action: Action, pool: string): Written | undefined {
     case 'loadLive':
     case 'shrinkPools':
     case 'endDrain':
+    case 'pausePools':
+    case 'resumePools':
       return undefined;
   }
 }

@@ -27,7 +27,7 @@ export type DrainMark = {
 export function decodeGrant(text: string | undefined): Grant | undefined {
   const raw = parseObject(text);
   if (raw === undefined) return undefined;
-  const { sizes, unsettled, removedAtMs, drainable, peering, model, ini, epoch, atMs } = raw;
+  const { sizes, unsettled, removedAtMs, drainable, peering, patience, model, ini, epoch, atMs } = raw;
   if (!isSizes(sizes) || typeof model !== 'string' || typeof ini !== 'string') return undefined;
   if (typeof epoch !== 'number' || typeof atMs !== 'number') return undefined;
   return {
@@ -36,6 +36,7 @@ export function decodeGrant(text: string | undefined): Grant | undefined {
     ...(typeof removedAtMs === 'number' ? { removedAtMs } : {}),
     ...(isNames(drainable) ? { drainable } : {}),
     ...(isPeering(peering) ? { peering } : {}),
+    ...(patience === true ? { patience } : {}),
     ...{ model, ini, epoch, atMs },
   };
 }

@@ -12,9 +12,11 @@ export function isoTime(ms: number): string {
   return `${String(year).padStart(4, '0')}-${two(month)}-${two(day)}T${two(Math.floor(rest / 3600))}:${two(Math.floor(rest / 60) % 60)}:${two(rest % 60)}Z`;
 }
 
-/** Milliseconds of an RFC 3339 UTC text; 0 for anything else (long ago). */
+/** Milliseconds of an RFC 3339 text; 0 for anything else (long ago). Kubernetes itself writes UTC; people may write an offset. */
 export function parseIso(text: string | undefined): number {
-  const match = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z$/.exec(text ?? '');
+  const match = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))$/i.exec(
+    text ?? '',
+  );
   if (match === null) return 0;
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
     number,
@@ -25,7 +27,9 @@ export function parseIso(text: string | undefined): number {
     number,
   ];
   const fraction = match[7] === undefined ? 0 : Number(`0.${match[7]}`) * 1000;
-  return ((daysFromCivil(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + Math.floor(fraction);
+  const ahead = (Number(match[9] ?? 0) * 60 + Number(match[10] ?? 0)) * (match[8] === '-' ? -1 : 1);
+  const minutes = (daysFromCivil(year, month, day) * 24 + hour) * 60 + minute - ahead;
+  return minutes * 60_000 + second * 1000 + Math.floor(fraction);
 }
 
 function isLeap(year: number): boolean {

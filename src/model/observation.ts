@@ -74,8 +74,11 @@ export type ReplicaSetFacts = {
   readonly replicaFailure: string | undefined;
 };
 
-/** How the last login through a pod to the server behind it ended. `untried`: no user with a plain password, or not asked yet. */
-export type ServerProof = 'proved' | 'untried' | 'PoolerRefused' | ServerFault;
+/**
+ * How the last login through a pod to the server behind it ended. `untried`: no user with a plain password, or not asked yet. `paused`: it can't be
+ * tried before the pod is resumed.
+ */
+export type ServerProof = 'proved' | 'untried' | 'paused' | 'PoolerRefused' | ServerFault;
 
 /** A RELOAD that PgBouncer refused: the hash of the live.ini it was for, its words, and when. */
 export type LoadRefusal = { readonly ini: string; readonly message: string; readonly atMs: number };

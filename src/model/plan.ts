@@ -37,6 +37,9 @@ export type Action = { readonly why: string } & (
       /** The short lifetime reaches no other database. */
       readonly alone: boolean;
     }
+  /** Stops handing out servers, and has running transactions end; what is paused stays so. */
+  | { readonly kind: 'pausePools'; readonly pod: string; readonly uid: string; readonly databases: readonly string[] }
+  | { readonly kind: 'resumePools'; readonly pod: string; readonly uid: string; readonly databases: readonly string[] }
   /** Pauses, waits until no server is active, closes what clients are left. */
   | {
       readonly kind: 'endDrain';

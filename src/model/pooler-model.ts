@@ -42,6 +42,8 @@ export type OwnLines = {
   readonly drainable?: readonly string[];
   /** Absent: it knows no fellows. */
   readonly peering?: Peering;
+  /** Clients wait for as long as a pause may last: query_wait_timeout is raised for it. */
+  readonly patience?: true;
 };
 
 /** A rendered file with everything that must read back equal once PgBouncer has loaded it. */

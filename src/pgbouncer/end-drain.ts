@@ -2,7 +2,8 @@
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { PoolerConsole } from './console.ts';
 import { AdminError } from './errors.ts';
-import { LOGIN_HOLD, valuesBeforeHold } from './login-hold.ts';
+import { holdLogins, setAll } from './login-hold.ts';
+import { openServers, pauseAll, resumeAll } from './pause.ts';
 
 export type EndDrain = {
   readonly databases: readonly string[];
@@ -17,10 +18,6 @@ export type EndDrainResult =
   | { readonly ended: false; readonly activeServers: number };
 
 const POLL_MS = 20;
-/** A PAUSE of a quiet database answers at once; a busy one's is in force too, though its answer is still to come. */
-const PAUSE_ANSWER_MS = 50;
-const PAUSES_AT_ONCE = 8;
-const LOGINS_MS = 2000;
 const CLOSING_MS = 5000;
 
 /**
@@ -62,81 +59,6 @@ export async function endDrain(console: PoolerConsole, drain: EndDrain): Promise
   }
 }
 
-/**
- * PAUSE drops server logins that are under way, and after a RESUME PgBouncer would fail clients for that until server_login_retry is over.
- * Returns what ends the hold.
- */
-async function holdLogins(
-  console: PoolerConsole,
-  clock: Clock,
-  signal: AbortSignal | undefined,
-): Promise<Readonly<Record<string, string>>> {
-  const former = valuesBeforeHold((await console.read(signal)).config);
-  const deadlineMs = clock.monotonicMs() + LOGINS_MS;
-  try {
-    await setAll(console, LOGIN_HOLD);
-    while (
-      (await console.pools(signal)).some(({ serversLogin }) => serversLogin > 0) &&
-      clock.monotonicMs() < deadlineMs
-    ) {
-      await clock.sleep(POLL_MS / 4, signal);
-    }
-  } catch (error) {
-    await setAll(console, former);
-    signal?.throwIfAborted();
-    throw error;
-  }
-  return former;
-}
-
-async function setAll(console: PoolerConsole, values: Readonly<Record<string, string>>): Promise<void> {
-  for (const [key, value] of Object.entries(values)) {
-    await console.set(key, value);
-  }
-}
-
-/** On consoles of their own, because a PAUSE that waits blocks its console. It stays in force when that console goes. */
-async function pauseAll(
-  console: PoolerConsole,
-  databases: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  for (let start = 0; start < databases.length; start += PAUSES_AT_ONCE) {
-    await Promise.all(
-      databases.slice(start, start + PAUSES_AT_ONCE).map((database) => pauseOne(console, database, signal)),
-    );
-  }
-  const paused = new Map((await console.databases(signal)).map((row) => [row.name, row.paused]));
-  const missed = databases.filter((database) => paused.get(database) !== true);
-  if (missed.length > 0) {
-    throw new AdminError('protocol', `while pausing: ${missed.length} of ${databases.length} databases are not paused`);
-  }
-}
-
-async function pauseOne(console: PoolerConsole, database: string, signal: AbortSignal | undefined): Promise<void> {
-  const own = console.fork();
-  try {
-    await own.pause(database, { timeoutMs: PAUSE_ANSWER_MS, ...(signal === undefined ? {} : { signal }) });
-  } catch (error) {
-    // Neither a late answer nor a wrong tag says that it is not paused; SHOW DATABASES does.
-    if (!(error instanceof AdminError) || error.kind === 'refused' || error.kind === 'authentication') {
-      throw error;
-    }
-  } finally {
-    await own.close();
-  }
-}
-
-/** All server connections, not only those in a transaction: a paused database closes its idle ones by itself. */
-async function openServers(
-  console: PoolerConsole,
-  databases: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  const pools = await console.pools(signal);
-  return pools.filter(({ database }) => databases.includes(database)).reduce((sum, { servers }) => sum + servers, 0);
-}
-
 async function closeClients(
   console: PoolerConsole,
   databases: readonly string[],
@@ -155,14 +77,6 @@ async function closeClients(
     }
     for (const { id } of left) {
       closed += (await console.killClient(id, signal)) ? 1 : 0;
-    }
-  }
-}
-
-async function resumeAll(console: PoolerConsole, databases: readonly string[]): Promise<void> {
-  for (const { name, paused } of await console.databases()) {
-    if (paused && databases.includes(name)) {
-      await console.resume(name);
     }
   }
 }

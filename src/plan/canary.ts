@@ -126,6 +126,7 @@ function verdict(
       );
     }
   }
+  if (unproved.kind === 'server' && unproved.proof === 'paused') return undefined;
   if (unproved.kind === 'server' && unproved.proof !== 'untried' && ageMs > SERVER_GRACE_MS) {
     return refuse(
       SERVER_LOGIN,
@@ -181,5 +182,5 @@ function stepName({ kind }: Unproved): string {
 }
 
 export function isServerFault(proof: string): proof is ServerFault {
-  return proof !== 'proved' && proof !== 'untried' && proof !== 'PoolerRefused';
+  return proof !== 'proved' && proof !== 'untried' && proof !== 'paused' && proof !== 'PoolerRefused';
 }

@@ -1,6 +1,6 @@
 // What is worth telling once: the transitions from the status as it was to the status as it is now, and the steps of this plan.
 import { EVENTS, type Condition } from '../api/conditions.ts';
-import type { PoolConfigStatus } from '../api/poolconfig.gen.ts';
+import type { PauseStatus, PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import type { Action, PlannedEvent } from '../model/plan.ts';
 
 /** Equal statuses and no action give no event, so an operator that starts anew repeats nothing. */
@@ -14,6 +14,7 @@ export function tellEvents(
     ...sizeEvents(former, status),
     ...budgetEvents(former, status),
     ...podEvents(former, status),
+    ...pauseEvents(former?.pause, status.pause),
     ...actions.flatMap(actionEvents),
   ];
 }
@@ -68,6 +69,21 @@ function podEvents(former: PoolConfigStatus | undefined, status: PoolConfigStatu
   });
 }
 
+function pauseEvents(former: PauseStatus | undefined, pause: PauseStatus | undefined): readonly PlannedEvent[] {
+  if (pause === undefined || (former?.state === pause.state && former.until === pause.until)) return [];
+  const { until, state, waitingClients = 0 } = pause;
+  switch (state) {
+    case 'Paused':
+      return [tell('FleetPaused', `every pod was read back as paused until ${until}; ${waitingClients} clients wait`)];
+    case 'Ended':
+      return [tell('FleetResumed', `every pod was read back as resumed; it was paused until ${until}`)];
+    case 'Pausing':
+    case 'Resuming':
+    case 'Refused':
+      return [];
+  }
+}
+
 function actionEvents(action: Action): readonly PlannedEvent[] {
   switch (action.kind) {
     case 'scaleReplicaSet':
@@ -80,6 +96,8 @@ function actionEvents(action: Action): readonly PlannedEvent[] {
       return [tell('DrainEnded', action.why)];
     case 'applyChild':
       return action.why.startsWith('rollout') ? [tell('RolloutStarted', action.why)] : [];
+    case 'pausePools':
+    case 'resumePools':
     case 'createCredentials':
     case 'patchPod':
     case 'loadLive':

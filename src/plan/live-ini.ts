@@ -11,6 +11,8 @@ export type OwnWish = {
   /** Former sizes that must still be reckoned with: their databases shrink. */
   readonly unsettled: Sizes | undefined;
   readonly peering: Peering | undefined;
+  /** See `OwnLines`. */
+  readonly patience: boolean;
   readonly states: readonly PodState[];
 };
 
@@ -22,7 +24,7 @@ export function renderLive(
   { grant, live }: PodFacts,
   model: PoolerModel,
   sizes: Sizes,
-  { unsettled, peering, states }: OwnWish,
+  { unsettled, peering, patience, states }: OwnWish,
 ): { ini: RenderedIni; own: OwnLines } {
   const render = (own: OwnLines): { ini: RenderedIni; own: OwnLines } => ({
     ini: renderIni(model, sizes, { secretsFolder: PLACE.secretsFolder }, own),
@@ -32,15 +34,27 @@ export function renderLive(
     .filter((database) => sizeOf(sizes, database) !== undefined)
     .sort();
   const { drainable, peering: told } = grant ?? {};
+  const samePatience = (grant?.patience === true) === patience;
   const shielded = drainable === undefined || shrinking.every((database) => drainable.includes(database));
-  if (shielded && (peering === undefined || isUpToDate(told, peering, states))) {
-    const former = render(ownLines({ drainable, peering: told }));
+  if (shielded && samePatience && (peering === undefined || isUpToDate(told, peering, states))) {
+    const former = render(ownLines({ drainable, peering: told, patience: grant?.patience }));
     if (former.ini.text === live) return former;
   }
-  return render(ownLines({ drainable: shrinking.length === 0 ? undefined : shrinking, peering }));
+  return render(
+    ownLines({
+      drainable: shrinking.length === 0 ? undefined : shrinking,
+      peering,
+      patience: patience ? true : undefined,
+    }),
+  );
 }
 
 /** Lines that are left out leave no key behind. */
-export function ownLines({ drainable, peering }: { [K in keyof OwnLines]: OwnLines[K] | undefined }): OwnLines {
-  return { ...(drainable === undefined ? {} : { drainable }), ...(peering === undefined ? {} : { peering }) };
+export function ownLines(own: { [K in keyof OwnLines]: OwnLines[K] | undefined }): OwnLines {
+  const { drainable, peering, patience } = own;
+  return {
+    ...(drainable === undefined ? {} : { drainable }),
+    ...(peering === undefined ? {} : { peering }),
+    ...(patience === undefined ? {} : { patience }),
+  };
 }

@@ -23,6 +23,7 @@ import { tellEvents } from './events.ts';
 import { planGrants, type GrantStep } from './grants.ts';
 import { marksStand, newerEpoch } from './epochs.ts';
 import { nextRecord } from './next-record.ts';
+import { isHeld, isPausedFleet, pauseWaitsMs, pauseWish, planPause } from './pause.ts';
 import { planPodConfigs } from './pod-config.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import { FAULT_REASON, faultMessage } from './policies/server-answers.ts';
@@ -68,6 +69,8 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     targets: ofItsModel(chosen, choice),
     mayGrow: marksStand(observation, states),
   });
+  const pause = pauseWish(observation);
+  const paused = isHeld(states, pause);
   const boot = nextRecord(chosen, record, choice, grants);
   const { template } = chosen;
   const stored = storedFiles(observation);
@@ -77,16 +80,20 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     ...(boot === undefined ? [] : planBoot(observation, boot.record, boot.why)),
     ...planStaticChildren(observation),
     ...planReplacements(observation, states),
-    ...planReplicaSets({
-      observation,
-      pool: observation.pool,
-      states,
-      template,
-      replicas: basis.replicas,
-      ...roomForPods(grants, chosen, floors, observation.replicaSets.length === 0),
-      drain,
-    }),
+    // A pod that is new can't be proved while it is paused, and clients that wait would be closed with one that goes.
+    ...(paused
+      ? []
+      : planReplicaSets({
+          observation,
+          pool: observation.pool,
+          states,
+          template,
+          replicas: basis.replicas,
+          ...roomForPods(grants, chosen, floors, observation.replicaSets.length === 0),
+          drain,
+        })),
     ...planPodConfigs({
+      pause,
       observation,
       states,
       choice,
@@ -97,11 +104,14 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
       storedFiles: stored.names,
       filesWrittenAtMs: stored.writtenAtMs,
     }),
-    ...planDrainEnds(states, observation.nowMs, drain),
-    ...planRebalance(states, isRolling(observation, template) ? 'end' : chosen.follow),
+    ...planDrainEnds(paused ? states.filter(({ phase }) => phase === 'Terminating') : states, observation.nowMs, drain),
+    ...planPause(observation, states, pause, choice),
+    ...planRebalance(states, paused || isRolling(observation, template) ? 'end' : chosen.follow),
   ];
   const findings = [...chosen.wish.findings, ...proofFindings(observation, states)];
-  const pending = waitsMs(observation, chosen, grants, drain);
+  const waits = waitsMs(observation, chosen, grants, drain);
+  const patienceMs = pauseWaitsMs(states, pause);
+  const pending = soonest(waits, patienceMs);
   const status = summarize({
     observation,
     wish: chosen.wish,
@@ -114,10 +124,11 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     rolls: whatChanges(observation.replicaSets, template),
     replicas: basis.replicas,
     image,
+    pause,
     serverHash: provedServerHash(observation, chosen),
     held: grants.held,
     overcommitted: grants.ledger.overcommitted,
-    busy: actions.length > 0 || pending !== undefined,
+    busy: actions.length > 0 || waits !== undefined || (patienceMs !== undefined && !isPausedFleet(states)),
   });
   // What has not arrived yet is looked at again even when nothing here knows what it waits for.
   const arrived =
@@ -128,6 +139,11 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     status,
     nextLook(actions, pending ?? (arrived ? undefined : NOT_ARRIVED_MS)),
   );
+}
+
+function soonest(...waits: readonly (number | undefined)[]): number | undefined {
+  const known = waits.filter((wait) => wait !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
 }
 
 /** Room for a database goes to pods that are to run it now: first to the one that tries it, which else would wait for what others can't use yet. */
@@ -221,6 +237,7 @@ function waitingPlan(observation: Observation, wish: Wish, image: string): Plan 
     rolls: '',
     replicas: wantedReplicas(observation.pool),
     image,
+    pause: pauseWish(observation),
     serverHash: undefined,
     held: 0,
     overcommitted: 0,

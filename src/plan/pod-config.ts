@@ -11,6 +11,7 @@ import type { Choice, NamedModel } from './canary.ts';
 import { CHANGE_INTERVAL_MS, serversOf } from './cells.ts';
 import type { NextSizes } from './grants.ts';
 import { ownLines, renderLive } from './live-ini.ts';
+import { wantsPatience, type PauseWish } from './pause.ts';
 import { planPeering } from './peering.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
 
@@ -25,6 +26,7 @@ const FIRST_RETRY_MS = 300;
 export const SECRET_LEAD_MS = 300;
 
 export type PodConfigInput = {
+  readonly pause: PauseWish | undefined;
   readonly observation: Observation;
   readonly states: readonly PodState[];
   readonly choice: Choice;
@@ -96,7 +98,12 @@ function wantedGrant(
   const projected = pod.grant === undefined || input.observation.nowMs - input.filesWrittenAtMs >= SECRET_LEAD_MS;
   if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash))
     return asItIs(pod, next, input.observation.epoch);
-  const { ini, own } = renderLive(pod, model, sizes, { unsettled: next.unsettled, peering, states: input.states });
+  const { ini, own } = renderLive(pod, model, sizes, {
+    unsettled: next.unsettled,
+    peering,
+    patience: wantsPatience(state, input.pause),
+    states: input.states,
+  });
   const grant: Grant = {
     sizes,
     ...(next.unsettled === undefined ? {} : { unsettled: next.unsettled }),

@@ -11,6 +11,7 @@ import type { Wish } from './desired.ts';
 import { QUARANTINE_MS } from './gone-pods.ts';
 import { othersNow } from './others.ts';
 import type { PodState } from './pod-state.ts';
+import { pauseStatus, type PauseWish } from './pause.ts';
 import { podTrouble } from './policies/pod-trouble.ts';
 
 export type SummaryInput = {
@@ -27,6 +28,7 @@ export type SummaryInput = {
   readonly rolls: string;
   readonly replicas: number;
   readonly image: string;
+  readonly pause: PauseWish | undefined;
   readonly serverHash: string | undefined;
   /** Connections that may be held in the worst light, and how many of them are above the budget. */
   readonly held: number;
@@ -50,6 +52,7 @@ export function conditions(input: SummaryInput, servingCount: number): Condition
     budgetCondition(input),
     serverCondition(input),
     saturation(input),
+    ...pauseVerdict(input),
   ];
   const settled = ready.status === 'True' && !input.busy;
   if (!settled && stalled === undefined) {
@@ -230,12 +233,36 @@ function serverCondition(input: SummaryInput): Verdict {
   return { type, status: 'Unknown', reason: 'NotObserved', message: 'No login through the pool was tried yet.' };
 }
 
+/** Only while a pause is declared, or is being ended. */
+function pauseVerdict({ observation, states, pause }: SummaryInput): readonly Verdict[] {
+  const now = pauseStatus(observation, states, pause);
+  if (now === undefined) return [];
+  const { until, state, message = '', pausedPods = 0, waitingClients = 0 } = now;
+  const type = 'Paused';
+  const counts = `${pausedPods} pods are paused, ${waitingClients} clients wait.`;
+  switch (state) {
+    case 'Paused':
+      return [{ type, status: 'True', reason: 'UntilItsTime', message: `Until ${until}: ${counts}` }];
+    case 'Pausing':
+      return [{ type, status: 'False', reason: 'Pausing', message: `Until ${until}, as transactions end: ${counts}` }];
+    case 'Resuming':
+      return [{ type, status: 'False', reason: 'Resuming', message: `It was paused until ${until}: ${counts}` }];
+    case 'Ended':
+      return [{ type, status: 'False', reason: 'PauseOver', message: `It was paused until ${until}.` }];
+    case 'Refused':
+      return [{ type, status: 'False', reason: 'PauseRefused', message }];
+  }
+}
+
 function saturation(input: SummaryInput): Verdict {
   const type = 'PoolSaturated';
   const { observation, states } = input;
+  // Through a pause clients wait because they are to.
   const waiting = states.some(
     (state) =>
-      state.reading?.ok === true && state.reading.view.pools.some((pool) => pool.maxWaitMs >= SATURATED_WAIT_MS),
+      state.pod.grant?.patience !== true &&
+      state.reading?.ok === true &&
+      state.reading.view.pools.some((pool) => pool.maxWaitMs >= SATURATED_WAIT_MS),
   );
   const former = observation.pool.status?.conditions?.find((condition) => condition.type === type);
   const held = former?.status === 'True' && observation.nowMs - parseIso(former.lastTransitionTime) < SATURATED_HOLD_MS;

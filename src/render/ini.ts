@@ -27,7 +27,7 @@ type Line = readonly [name: string, text: string];
  * @throws RenderError when something can't be written so that PgBouncer reads exactly that.
  */
 export function renderIni(model: PoolerModel, sizes: Sizes, place: IniPlace, own: OwnLines = {}): RenderedIni {
-  const key = JSON.stringify([sizes, place, own.drainable, own.peering]);
+  const key = JSON.stringify([sizes, place, own.drainable, own.peering, own.patience]);
   const known = RENDERED.get(model) ?? new Map<string, RenderedIni>();
   RENDERED.set(model, known);
   const rendered = known.get(key) ?? render(model, sizes, place, own);
@@ -38,7 +38,8 @@ export function renderIni(model: PoolerModel, sizes: Sizes, place: IniPlace, own
 /** A fleet asks for the same few texts at every look; they go with their model. */
 const RENDERED = new WeakMap<PoolerModel, Map<string, RenderedIni>>();
 
-function render(model: PoolerModel, sizes: Sizes, place: IniPlace, { drainable, peering }: OwnLines): RenderedIni {
+function render(model: PoolerModel, sizes: Sizes, place: IniPlace, own: OwnLines): RenderedIni {
+  const { drainable, peering, patience } = own;
   const entries = model.databases.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const twice = entries.find((entry, index) => entry.name === entries[index + 1]?.name);
   if (twice !== undefined) {
@@ -60,7 +61,7 @@ function render(model: PoolerModel, sizes: Sizes, place: IniPlace, { drainable, 
     ...encryptionLines(model, place),
     ['peer_id', String(peering === undefined ? 0 : peerId(peering.id))],
     ...LIMIT_SETTINGS.map(lineOf),
-    ...settingLines(model),
+    ...settingLines(patience === true ? patient(model) : model),
   ];
   const peers = peerRows(peering);
   const body = [
@@ -80,6 +81,16 @@ function render(model: PoolerModel, sizes: Sizes, place: IniPlace, { drainable, 
     databases: databases.map(({ expected }) => expected),
     peers,
   };
+}
+
+/** Longer than the longest pause. A fleet whose clients wait without end goes on so. */
+const PATIENCE_SECONDS = 660;
+
+/** The model with its query_wait_timeout raised, so that those who wait through a pause are not ended by it. */
+function patient(model: PoolerModel): PoolerModel {
+  const usual = Number(model.settings['query_wait_timeout'] ?? SETTINGS.get('query_wait_timeout')?.default);
+  if (usual === 0 || usual >= PATIENCE_SECONDS) return model;
+  return { ...model, settings: { ...model.settings, query_wait_timeout: String(PATIENCE_SECONDS) } };
 }
 
 function listenLines(place: IniPlace): readonly Line[] {

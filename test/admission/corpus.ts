@@ -55,6 +55,8 @@ const PARAMETERS = 'spec/pooler/parameters';
 
 export const GOOD: readonly Good[] = [
   ['the small one', {}],
+  ['a pause', { 'spec/pause': { until: '2026-12-01T10:00:00Z' } }],
+  ['a pause until a time with an offset', { 'spec/pause': { until: '2026-12-01T12:00:00.5+02:00' } }],
   ['an IPv4 host', { [HOST]: '10.20.30.40' }],
   ['an IPv4 host that only looks reserved', { [HOST]: '172.127.0.1' }],
   ['an IPv6 host', { [HOST]: '2001:db8::1' }],
@@ -842,6 +844,9 @@ export const BAD: readonly Bad[] = [
     '"Cookie"',
     'ClientIP',
   ],
+  ['a pause without its end', { 'spec/pause': {} }, 'spec.pause.until', 'Required'],
+  ['a pause until no time', { 'spec/pause': { until: 'soon' } }, 'spec.pause.until', '"soon"', 'date-time'],
+  ['a pause for a time', { 'spec/pause': { for: '60s' } }, 'spec.pause', 'for'],
   ['service port 0', { 'spec/service/port': 0 }, 'spec.service.port', 'Invalid value: 0', 'greater than or equal to 1'],
   ['service port 70000', { 'spec/service/port': 70000 }, 'spec.service.port', '70000', 'less than or equal to 65535'],
   [

@@ -33,6 +33,10 @@ type PaperPod = {
   opened: ReadonlyMap<string, number>;
   /** What SET has changed since the last load. */
   set: ReadonlyMap<string, string>;
+  /** Databases that were paused since its container started. */
+  paused: ReadonlySet<string>;
+  /** Hosts that a login has reached through it. */
+  reached: string;
 };
 
 export type Turn = { readonly nowMs: number; readonly plan: Plan };
@@ -46,6 +50,8 @@ export class PaperFleet {
   workloads: Map<string, WorkloadFacts>;
   server: Observation['server'];
   trials: Observation['trials'] = [];
+  /** Pods whose console does not answer. */
+  readonly silent = new Set<string>();
   neighbours: Observation['neighbours'] = [];
   fleetAddresses: readonly string[] = [];
   /** By pod name. */
@@ -94,6 +100,14 @@ export class PaperFleet {
     found.opened = largerOf(found.opened, found.loaded);
   }
 
+  /** As by PAUSE or RESUME on the pod's console. */
+  pause(pod: string, databases: readonly string[], paused = true): void {
+    const found = this.#pods.get(pod);
+    if (found === undefined) throw new Error(`there is no pod ${pod}`);
+    const others = [...found.paused].filter((name) => !databases.includes(name));
+    found.paused = new Set(paused ? [...others, ...databases] : others);
+  }
+
   /** As an administrator does by removing the label that the Service selects by. */
   takeOut(pod: string): void {
     const found = this.#pods.get(pod);
@@ -124,6 +138,11 @@ export class PaperFleet {
     this.#replace();
   }
 
+  #ask(pod: PaperPod): PoolerReading {
+    if (pod.paused.size === 0) pod.reached = hostsIn(pod.loaded);
+    return reading(pod);
+  }
+
   observe(): Observation {
     return observation(this.pool, {
       nowMs: this.nowMs,
@@ -140,8 +159,8 @@ export class PaperFleet {
       pods: this.pods,
       poolers: new Map(
         [...this.#pods.values()]
-          .filter(({ facts }) => facts.container.running)
-          .map((pod) => [pod.facts.uid, reading(pod)]),
+          .filter(({ facts }) => facts.container.running && !this.silent.has(facts.name))
+          .map((pod) => [pod.facts.uid, this.#ask(pod)]),
       ),
     });
   }
@@ -217,6 +236,10 @@ export class PaperFleet {
         return;
       case 'endDrain':
         this.connect(action.pod, 0);
+        return;
+      case 'pausePools':
+      case 'resumePools':
+        this.pause(action.pod, action.databases, action.kind === 'pausePools');
         return;
       case 'shrinkPools':
         if (this.drains) this.#pods.get(action.pod)!.busy = 0; // eslint-disable-line @typescript-eslint/no-non-null-assertion -- planned from a pod that exists
@@ -298,6 +321,8 @@ export class PaperFleet {
           busy: 0,
           opened: new Map(),
           set: new Map(),
+          paused: new Set(),
+          reached: '',
         });
       }
       this.#sets.set(name, { ...set, observedReplicas: set.replicas });
@@ -305,8 +330,13 @@ export class PaperFleet {
   }
 }
 
-function reading({ loaded, onBoot, clients, busy, opened, refusal, set }: PaperPod): PoolerReading {
-  const databases = databasesIn(loaded);
+function hostsIn(text: string): string {
+  return [...new Set(databasesIn(text).map(({ host }) => host))].join(' ');
+}
+
+function reading(pod: PaperPod): PoolerReading {
+  const { loaded, onBoot, clients, busy, opened, refusal, set, paused, reached } = pod;
+  const databases = databasesIn(loaded).map((row) => ({ ...row, paused: paused.has(row.name) }));
   const config = new Map([...SETTINGS.values()].map((setting) => [setting.name, setting.default ?? '']));
   for (const [, name, text] of loaded.slice(loaded.indexOf('[pgbouncer]')).matchAll(/^([a-z0-9_]+) = ?(.*)$/gm))
     config.set(name ?? '', text ?? '');
@@ -315,8 +345,8 @@ function reading({ loaded, onBoot, clients, busy, opened, refusal, set }: PaperP
   const pools = databases.map((row): PoolRow => ({
     database: row.name,
     user: 'orders_app',
-    clientsActive: clients,
-    clientsWaiting: 0,
+    clientsActive: row.paused ? busy : clients,
+    clientsWaiting: row.paused ? clients - busy : 0,
     serversActive: Math.min(busy, row.poolSize),
     serversIdle: 0,
     serversLogin: 0,
@@ -328,7 +358,7 @@ function reading({ loaded, onBoot, clients, busy, opened, refusal, set }: PaperP
     ok: true,
     view: { version: '1.26.1', config, databases, pools, stats: [], peers: peersIn(loaded), clients },
     userlistProved: true,
-    serverProof: 'proved',
+    serverProof: reached === hostsIn(loaded) ? 'proved' : 'paused',
     ranLive: true,
     refusal,
   };

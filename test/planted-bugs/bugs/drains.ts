@@ -11,7 +11,66 @@ const PLAN_TESTS = 'test/plan/plan.test.ts';
 const REBALANCE = 'src/plan/rebalance.ts';
 const REBALANCE_TESTS = 'test/plan/rebalance.test.ts';
 
+const PAUSE = 'src/plan/pause.ts';
+const PAUSE_TESTS = 'test/plan/pause.test.ts';
+
 export const DRAIN_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'paused-while-a-transaction-runs',
+    rule: 'paused means read back: every database, and no server connection left',
+    file: PAUSE,
+    find: 'pools.every(({ servers }) => servers === 0)',
+    replace: 'pools.every(({ servers }) => servers >= 0)',
+    caughtBy: [{ tests: PAUSE_TESTS, named: 'is not called one while a transaction runs' }],
+  },
+  {
+    name: 'refused-pause-comes-true',
+    rule: 'a pause that was refused pauses nothing, also when its time has come near',
+    file: PAUSE,
+    find: "if (former?.state === 'Refused')",
+    replace: "if (former?.state === 'Ended')",
+    caughtBy: [{ tests: PAUSE_TESTS, named: 'is refused in the past, and further ahead than it may last' }],
+  },
+  {
+    name: 'pause-of-somebody-else-ended',
+    rule: 'what somebody paused by hand is left alone',
+    file: PAUSE,
+    find: 'if (reading?.ok !== true || pod.grant?.patience !== true) return [];\n    const { name, uid } = pod;',
+    replace: 'if (reading?.ok !== true) return [];\n    const { name, uid } = pod;',
+    caughtBy: [{ tests: PAUSE_TESTS, named: 'leaves alone what somebody paused by hand' }],
+  },
+  {
+    name: 'resumed-on-the-former-server',
+    rule: 'what changed during a pause is in force before clients go on',
+    file: PAUSE,
+    find: '      if (waitsForChange && !(',
+    replace: '      if (!waitsForChange && !(',
+    caughtBy: [{ tests: PAUSE_TESTS, named: 'has all pods on the new server before clients go on' }],
+  },
+  {
+    name: 'paused-for-a-change-without-end',
+    rule: 'a pause ends, whatever becomes of a change that was made during it',
+    file: PAUSE,
+    find: 'resumingSinceMs(observation, wish) < CHANGE_WITHIN_MS',
+    replace: 'resumingSinceMs(observation, wish) < 10 * CHANGE_WITHIN_MS',
+    caughtBy: [{ tests: PAUSE_TESTS, named: 'has clients go on with what was proved before when a change takes long' }],
+  },
+  {
+    name: 'change-in-a-pause-refused',
+    rule: 'a way to the server that can not be tried in a pause is not refused for that',
+    file: 'src/plan/canary.ts',
+    find: "unproved.proof === 'paused') return undefined;",
+    replace: "unproved.proof === 'untried') return undefined;",
+    caughtBy: [{ tests: PAUSE_TESTS, named: 'has all pods on the new server before clients go on' }],
+  },
+  {
+    name: 'pods-come-and-go-in-a-pause',
+    rule: 'while a fleet is paused no pod comes or goes by our doing',
+    file: 'src/plan/plan.ts',
+    find: 'const paused = isHeld(states, pause);',
+    replace: 'const paused = isHeld(states, pause) && observation.nowMs < 0;',
+    caughtBy: [{ tests: PAUSE_TESTS, named: 'holds back scaling, rollout and the end of drains' }],
+  },
   {
     name: 'nobody-takes-new-clients',
     rule: 'a rebalancing leaves the least busy pod in the Service, whoever else is out of it',
@@ -180,7 +239,7 @@ export const DRAIN_BUGS: readonly PlantedBug[] = [
   {
     name: 'pause-believed',
     rule: 'after a WAIT_CLOSE PAUSE answers at once whatever still runs: SHOW DATABASES tells what is paused',
-    file: END,
+    file: 'src/pgbouncer/pause.ts',
     find: '  if (missed.length > 0) {',
     replace: '  if (missed.length < 0) {',
     caughtBy: [{ tests: END_TESTS, named: 'closes nobody when a database is not paused although PAUSE was given' }],
@@ -188,9 +247,9 @@ export const DRAIN_BUGS: readonly PlantedBug[] = [
   {
     name: 'logins-dropped-by-pause',
     rule: 'PAUSE drops logins under way and clients pay for it: they are waited for',
-    file: END,
-    find: 'some(({ serversLogin }) => serversLogin > 0) &&',
-    replace: 'some(({ serversLogin }) => serversLogin < 0) &&',
+    file: 'src/pgbouncer/login-hold.ts',
+    find: '(await console.pools(signal)).some(({ serversLogin }) => serversLogin > 0) &&',
+    replace: '(await console.pools(signal)).some(({ serversLogin }) => serversLogin < 0) &&',
     caughtBy: [{ tests: END_TESTS, named: 'pauses only when no server login is under way' }],
   },
 ];
