@@ -846,7 +846,11 @@ export const BAD: readonly Bad[] = [
   ],
   ['a pause without its end', { 'spec/pause': {} }, 'spec.pause.until', 'Required'],
   ['a pause until no time', { 'spec/pause': { until: 'soon' } }, 'spec.pause.until', '"soon"', 'date-time'],
-  ['a pause for a time', { 'spec/pause': { for: '60s' } }, 'spec.pause', 'for'],
+  [
+    'a pause for a time',
+    { 'spec/pause': { until: '2026-12-01T10:00:00Z', for: '60s' } },
+    'spec.pause has a field that does not exist',
+  ],
   ['service port 0', { 'spec/service/port': 0 }, 'spec.service.port', 'Invalid value: 0', 'greater than or equal to 1'],
   ['service port 70000', { 'spec/service/port': 70000 }, 'spec.service.port', '70000', 'less than or equal to 65535'],
   [
@@ -875,7 +879,7 @@ export const BAD: readonly Bad[] = [
     'caSecretRef',
   ],
   ['a section beside spec', { databases: [{ name: 'x' }] }, 'does not exist', 'spec, status'],
-  ['a section that is not there yet', { 'spec/pause': { until: 'x' } }, 'spec has a field that does not exist'],
+  ['a section that is not there', { 'spec/switchover': { until: 'x' } }, 'spec has a field that does not exist'],
   [
     'a PgBouncer name outside parameters',
     { [`${DATABASE}/pool_size`]: 5 },
