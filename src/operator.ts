@@ -1,7 +1,9 @@
 // The operator as a whole: what it is made of, in which order it starts, and in which order it stops.
 import { randomBytes } from 'node:crypto';
+import { releaseHeld } from './controller/release-held.ts';
 import { Reconciler } from './controller/reconcile.ts';
 import type { Refusals } from './controller/observe.ts';
+import { LostServers } from './controller/lost-servers.ts';
 import { Prover } from './controller/prover.ts';
 import { OrphanWatch } from './controller/orphan-watch.ts';
 import { Servers } from './controller/servers.ts';
@@ -68,7 +70,9 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     },
   });
   const consoles = new Consoles();
-  const servers = new Servers();
+  const servers = new Servers((key) => {
+    queue.add(key);
+  });
   const events = new EventRecorder({
     client,
     clock,
@@ -86,6 +90,7 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     consoles,
     servers,
     prover: new Prover(),
+    lost: new LostServers(),
     orphans: new OrphanWatch(servers),
     newSecret: (bytes) => randomBytes(bytes).toString('base64url'),
     refusals,
@@ -130,8 +135,10 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     },
     { once: true },
   );
+  let hasLed = false;
   const lead = (): void => {
     if (!options.leaderElect) {
+      hasLed = true;
       controller.start();
       return;
     }
@@ -148,6 +155,7 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
       retryPeriodMs: options.retryPeriodMs,
       onStartedLeading: (epoch, signal) => {
         log.info('leading', { epoch });
+        hasLed = true;
         for (const pool of world.pools.list()) queue.add(`${pool.metadata.namespace}/${pool.metadata.name}`);
         controller.start(signal);
       },
@@ -175,6 +183,7 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
   } finally {
     log.info('operator stopping');
     await controller.stop();
+    if (hasLed) await releaseHeld({ world, consoles });
     await world.stop();
     await elector?.stop();
     await events.stop();

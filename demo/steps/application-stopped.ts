@@ -31,7 +31,7 @@ export const applicationStopped: Step = {
         check(written !== undefined, `thread ${name} wrote down its tally`);
         check(written.acknowledged >= own.acknowledged, `thread ${name} did not forget an order`);
       }
-      const { acknowledged, found, lost, double, unknown, torn } = await auditOrders(client, threads);
+      const { acknowledged, found, lost, double, unknown, torn } = await auditOrders([client], threads);
       application.settle(acknowledged);
       const facts = `${acknowledged} acknowledged, ${found} in the table, ${lost} lost, ${double} twice, ${torn} by halves`;
       check(

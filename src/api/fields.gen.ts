@@ -10,6 +10,7 @@ export const SPEC_FIELDS: FieldTree = {
         host: true,
         port: true,
         tls: { fields: { mode: true, caSecretRef: { fields: { name: true, key: true } } } },
+        whenLost: true,
         monitorSecretRef: { fields: { name: true, usernameKey: true, passwordKey: true, database: true } },
       },
     },

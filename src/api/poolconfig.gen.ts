@@ -57,6 +57,10 @@ export interface Server {
    */
   readonly port?: number;
   readonly tls: ServerTls;
+  /**
+   * What clients meet while the server is gone. Wait (the default): pools are paused and clients wait, two minutes at most; needs monitorSecretRef. Fail: PgBouncer fails their queries at once.
+   */
+  readonly whenLost?: 'Wait' | 'Fail';
   readonly monitorSecretRef?: MonitorSecretRef;
 }
 /**
@@ -517,6 +521,7 @@ export interface PoolConfigStatus {
    */
   readonly pods?: readonly PodStatus[];
   readonly pause?: PauseStatus;
+  readonly outage?: OutageStatus;
   readonly refused?: RefusedStatus;
 }
 /**
@@ -776,6 +781,19 @@ export interface PauseStatus {
    * Clients that wait for a server connection.
    */
   readonly waitingClients?: number;
+}
+/**
+ * The server is gone. The pods whose clients wait for it, each about to be paused, paused, or about to be resumed; none any more when it took too long.
+ */
+export interface OutageStatus {
+  /**
+   * When that was seen.
+   */
+  readonly since: string;
+  /**
+   * Names of the pods.
+   */
+  readonly pods: readonly string[];
 }
 /**
  * The configuration that a pod refused last, until another one is proved.

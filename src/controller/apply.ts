@@ -12,7 +12,7 @@ import type { PoolerConsole } from '../pgbouncer/console.ts';
 import type { PoolerConsoles } from '../pgbouncer/consoles.ts';
 import { endDrain } from '../pgbouncer/end-drain.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
-import { pauseDatabases, resumeAll } from '../pgbouncer/pause.ts';
+import { pauseAll, pauseDatabases, resumeAll } from '../pgbouncer/pause.ts';
 import { drainToSize } from '../pgbouncer/lifetime-drain.ts';
 import { head } from '../render/children.ts';
 import { isChildKind } from './child-kinds.ts';
@@ -240,7 +240,8 @@ async function command(
       });
       return;
     case 'pausePools':
-      await pauseDatabases(console, { databases: action.databases, clock: options.clock, signal });
+      if (action.logins === 'drop') await pauseAll(console, action.databases, signal);
+      else await pauseDatabases(console, { databases: action.databases, clock: options.clock, signal });
       return;
     case 'resumePools':
       await resumeAll(console, action.databases);

@@ -24,6 +24,7 @@ import { readUsers, type PoolUser } from '../plan/policies/users-are-readable.ts
 import { serverHash, wantedTrials } from '../plan/server-hash.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { ownedBy, podFacts, replicaSetFacts, secretReading, workloadFacts } from './facts.ts';
+import type { LostServers } from './lost-servers.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
 import type { Prover } from './prover.ts';
 import type { ServerSource } from './servers.ts';
@@ -38,6 +39,7 @@ export type ObserverOptions = {
   readonly prover: Prover;
   readonly servers: ServerSource;
   readonly refusals: Refusals;
+  readonly lost: LostServers;
   readonly clock: Clock;
   readonly defaultImage: string;
   /** Left out, nobody looks for orphaned backends. */
@@ -130,7 +132,7 @@ function readChildren(
   return new Map(found.map((object) => [`${object.kind}/${object.metadata.name}`, object]));
 }
 
-function readCredentials(world: World, pool: LivePool): OperatorCredentials | undefined {
+export function readCredentials(world: World, pool: LivePool): OperatorCredentials | undefined {
   const { operatorSecret } = childNames(pool.metadata.name);
   const data = world.ownSecret(pool.metadata.namespace, operatorSecret)?.data as
     Readonly<Record<string, string>> | undefined;
@@ -225,7 +227,11 @@ async function readPooler(
     const restartedUnseen =
       refusal === undefined && prover.restartedUnseen(pod, view.config.get('conffile'), base.nowMs);
     const answer = { ok: true, view, userlistProved: false, serverProof: 'untried', refusal, restartedUnseen } as const;
-    const reading = { ...answer, ranLive: prover.ranLive(pod, runsItsFile(answer, pod.grant)) };
+    const reading = {
+      ...answer,
+      ranLive: prover.ranLive(pod, runsItsFile(answer, pod.grant)),
+      lostServers: options.lost.look(pod.uid, view.pools, base.nowMs),
+    };
     // Logins prove nothing about a configuration that is not loaded, and a pod on its way out needs no proof.
     const database = view.databases[0]?.name ?? databasesOf(base.pool)[0]?.name;
     if (

@@ -132,11 +132,12 @@ export class Reconciler {
   }
 
   async #closeWhatIsGone(key: string, observation: Observation): Promise<void> {
-    const { consoles, prover, refusals } = this.#options;
+    const { consoles, prover, lost, refusals } = this.#options;
     const { credentials } = observation;
     const present = new Set(observation.pods.map((pod) => pod.uid));
     const before = this.#podsOf.get(key) ?? new Set<string>();
     prover.forget(present, (uid) => before.has(uid));
+    lost.forget(present, (uid) => before.has(uid));
     this.#options.orphans?.retain(present, (uid) => before.has(uid));
     for (const uid of before) if (!present.has(uid)) refusals.delete(uid);
     this.#podsOf.set(key, present);

@@ -28,6 +28,12 @@ export type ServerSource = Pick<Servers, 'observe' | 'tryLogins' | 'forget' | 'c
 export class Servers {
   readonly #monitors = new Map<string, KeptMonitor>();
   readonly #trials = new Map<string, KeptTrials>();
+  readonly #onLost: (key: string) => void;
+
+  /** `onLost`: the connection to the server of this PoolConfig has ended by itself; a look tells why. */
+  constructor(onLost: (key: string) => void = () => undefined) {
+    this.#onLost = onLost;
+  }
 
   /** One reading through the monitor role; undefined where none is declared or its Secret is unusable. */
   async observe(
@@ -58,6 +64,9 @@ export class Servers {
         user: user.reveal(),
         password,
         database: login.database,
+        onLost: () => {
+          this.#onLost(key);
+        },
       });
       kept = { version, monitor };
       this.#monitors.set(key, kept);

@@ -95,6 +95,8 @@ export type PoolerReading =
       readonly restartedUnseen?: boolean;
       /** Its live.ini was in force once, so the file is there: a RELOAD that is refused speaks of what it says. */
       readonly ranLive?: boolean;
+      /** It had server connections a moment ago and has none. */
+      readonly lostServers?: boolean;
       /** Of the last attempt to load live.ini. */
       readonly refusal: LoadRefusal | undefined;
     }

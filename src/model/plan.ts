@@ -38,7 +38,14 @@ export type Action = { readonly why: string } & (
       readonly alone: boolean;
     }
   /** Stops handing out servers, and has running transactions end; what is paused stays so. */
-  | { readonly kind: 'pausePools'; readonly pod: string; readonly uid: string; readonly databases: readonly string[] }
+  | {
+      readonly kind: 'pausePools';
+      readonly pod: string;
+      readonly uid: string;
+      readonly databases: readonly string[];
+      /** Whether logins under way are waited for, which PAUSE would drop. */
+      readonly logins: 'wait' | 'drop';
+    }
   | { readonly kind: 'resumePools'; readonly pod: string; readonly uid: string; readonly databases: readonly string[] }
   /** Pauses, waits until no server is active, closes what clients are left. */
   | {

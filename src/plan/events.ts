@@ -1,6 +1,6 @@
 // What is worth telling once: the transitions from the status as it was to the status as it is now, and the steps of this plan.
 import { EVENTS, type Condition } from '../api/conditions.ts';
-import type { PauseStatus, PoolConfigStatus } from '../api/poolconfig.gen.ts';
+import type { OutageStatus, PauseStatus, PoolConfigStatus } from '../api/poolconfig.gen.ts';
 import type { Action, PlannedEvent } from '../model/plan.ts';
 
 /** Equal statuses and no action give no event, so an operator that starts anew repeats nothing. */
@@ -15,6 +15,7 @@ export function tellEvents(
     ...budgetEvents(former, status),
     ...podEvents(former, status),
     ...pauseEvents(former?.pause, status.pause),
+    ...outageEvents(former?.outage, status.outage),
     ...actions.flatMap(actionEvents),
   ];
 }
@@ -30,6 +31,8 @@ function conditionEvents(former: PoolConfigStatus | undefined, condition: Condit
   const before = former?.conditions?.find((entry) => entry.type === type);
   if (before?.status === status && before.reason === reason) return [];
   const wasBad = before !== undefined && isBad(before);
+  // A pause has events of its own.
+  if (type === 'Paused' && reason !== 'PauseRefused') return [];
   if (isBad(condition)) return [{ type: 'Warning', reason: reason, note: `${type}: ${message}` }];
   if (type === 'Ready' && status === 'True') return [tell('ConfigProved', message)];
   return wasBad && status !== 'Unknown' ? [tell('Recovered', `${type}: ${message}`)] : [];
@@ -82,6 +85,22 @@ function pauseEvents(former: PauseStatus | undefined, pause: PauseStatus | undef
     case 'Refused':
       return [];
   }
+}
+
+function outageEvents(former: OutageStatus | undefined, outage: OutageStatus | undefined): readonly PlannedEvent[] {
+  const [before, now] = [former?.pods.length ?? 0, outage?.pods.length ?? 0];
+  if (before === 0 && now > 0)
+    return [tell('ClientsHeld', `the server is gone: clients of ${now} pods wait for it instead of failing`)];
+  if (before > 0 && now === 0)
+    return [
+      tell(
+        'ClientsReleased',
+        outage === undefined
+          ? 'clients go on: the server is back'
+          : 'the server has been away for too long: queries fail until it is back',
+      ),
+    ];
+  return [];
 }
 
 function actionEvents(action: Action): readonly PlannedEvent[] {

@@ -77,7 +77,16 @@ export function planPause(
     }
     const open = databases.flatMap((row) => (row.paused ? [] : [row.name]));
     if (open.length === 0 || !runsItsFile(reading, pod.grant)) return [];
-    return [{ kind: 'pausePools', pod: name, uid, databases: open, why: `${name} is paused until ${wish.until}` }];
+    return [
+      {
+        kind: 'pausePools',
+        pod: name,
+        uid,
+        databases: open,
+        logins: 'wait',
+        why: `${name} is paused until ${wish.until}`,
+      },
+    ];
   });
 }
 
@@ -146,6 +155,6 @@ function isPaused({ pod, reading }: PodState): boolean {
   return databases.every(({ paused }) => paused) && pools.every(({ servers }) => servers === 0);
 }
 
-function pausedOf(databases: readonly { readonly name: string; readonly paused: boolean }[]): readonly string[] {
+export function pausedOf(databases: readonly { readonly name: string; readonly paused: boolean }[]): readonly string[] {
   return databases.filter(({ paused }) => paused).map(({ name }) => name);
 }

@@ -24,6 +24,7 @@ import { planGrants, type GrantStep } from './grants.ts';
 import { marksStand, newerEpoch } from './epochs.ts';
 import { nextRecord } from './next-record.ts';
 import { isHeld, isPausedFleet, pauseWaitsMs, pauseWish, planPause } from './pause.ts';
+import { planOutage } from './outage.ts';
 import { planPodConfigs } from './pod-config.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import { FAULT_REASON, faultMessage } from './policies/server-answers.ts';
@@ -70,11 +71,14 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     mayGrow: marksStand(observation, states),
   });
   const pause = pauseWish(observation);
-  const paused = isHeld(states, pause);
+  const outage = planOutage(observation, states, pause);
+  const paused = isHeld(states, pause) || outage.holds;
   const boot = nextRecord(chosen, record, choice, grants);
   const { template } = chosen;
   const stored = storedFiles(observation);
   const actions: Action[] = [
+    // First, because every millisecond of it is a failed query.
+    ...outage.actions,
     ...missingCredentials(observation),
     ...(desired === undefined ? [] : planFiles(observation, desired.files, record)),
     ...(boot === undefined ? [] : planBoot(observation, boot.record, boot.why)),
@@ -111,7 +115,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
   const findings = [...chosen.wish.findings, ...proofFindings(observation, states)];
   const waits = waitsMs(observation, chosen, grants, drain);
   const patienceMs = pauseWaitsMs(states, pause);
-  const pending = soonest(waits, patienceMs);
+  const pending = soonest(waits, patienceMs, outage.waitMs);
   const status = summarize({
     observation,
     wish: chosen.wish,
@@ -125,6 +129,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     replicas: basis.replicas,
     image,
     pause,
+    outage: outage.status,
     serverHash: provedServerHash(observation, chosen),
     held: grants.held,
     overcommitted: grants.ledger.overcommitted,
@@ -238,6 +243,7 @@ function waitingPlan(observation: Observation, wish: Wish, image: string): Plan 
     replicas: wantedReplicas(observation.pool),
     image,
     pause: pauseWish(observation),
+    outage: undefined,
     serverHash: undefined,
     held: 0,
     overcommitted: 0,

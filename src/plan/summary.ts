@@ -72,6 +72,7 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
     pods,
     ...(refusal === undefined ? {} : { refused: { ...refusal } }),
     ...(pause === undefined ? {} : { pause }),
+    ...(input.outage === undefined ? {} : { outage: input.outage }),
   };
 }
 

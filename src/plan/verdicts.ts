@@ -1,6 +1,6 @@
 // The conditions of a PoolConfig: one verdict each, from findings and pod states.
 import { setCondition, type ConditionUpdate, type Reason } from '../api/conditions.ts';
-import type { Condition } from '../api/poolconfig.gen.ts';
+import type { Condition, OutageStatus } from '../api/poolconfig.gen.ts';
 import type { Finding, FindingCondition } from '../model/finding.ts';
 import { isoTime, parseIso } from '../model/iso-time.ts';
 import type { Observation } from '../model/observation.ts';
@@ -11,6 +11,7 @@ import type { Wish } from './desired.ts';
 import { QUARANTINE_MS } from './gone-pods.ts';
 import { othersNow } from './others.ts';
 import type { PodState } from './pod-state.ts';
+import { OUTAGE_WAIT_MS } from './outage.ts';
 import { pauseStatus, type PauseWish } from './pause.ts';
 import { podTrouble } from './policies/pod-trouble.ts';
 
@@ -29,6 +30,7 @@ export type SummaryInput = {
   readonly replicas: number;
   readonly image: string;
   readonly pause: PauseWish | undefined;
+  readonly outage: OutageStatus | undefined;
   readonly serverHash: string | undefined;
   /** Connections that may be held in the worst light, and how many of them are above the budget. */
   readonly held: number;
@@ -225,7 +227,10 @@ function orphansMessage(observation: Observation): string | undefined {
 function serverCondition(input: SummaryInput): Verdict {
   const type = 'ServerReachable';
   const finding = input.findings.find((entry) => entry.condition === type);
-  if (finding !== undefined) return { type, status: 'False', reason: finding.reason, message: finding.message };
+  const held = input.outage?.pods.length ?? 0;
+  const waiting = held === 0 ? '' : ` Clients of ${held} pods wait for it, ${OUTAGE_WAIT_MS / 1000} s at most.`;
+  if (finding !== undefined)
+    return { type, status: 'False', reason: finding.reason, message: `${finding.message}${waiting}` };
   const proved = input.states.some((state) => state.reading?.ok === true && state.reading.serverProof === 'proved');
   if (proved) return { type, status: 'True', reason: 'Answering', message: 'A login through the pool succeeded.' };
   if (input.observation.server?.reachable === true)
@@ -261,6 +266,7 @@ function saturation(input: SummaryInput): Verdict {
   const waiting = states.some(
     (state) =>
       state.pod.grant?.patience !== true &&
+      input.outage?.pods.includes(state.pod.name) !== true &&
       state.reading?.ok === true &&
       state.reading.view.pools.some((pool) => pool.maxWaitMs >= SATURATED_WAIT_MS),
   );

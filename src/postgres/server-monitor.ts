@@ -20,6 +20,8 @@ export type ServerMonitorOptions = {
   readonly queryTimeoutMs?: number;
   /** Name to resolve in place of `host`. */
   readonly lookupName?: string;
+  /** The connection has ended, and not because `close` was called. */
+  readonly onLost?: () => void;
   /** Which addresses may be connected to; default: none of this machine or its node. */
   readonly guard?: AddressGuard;
 };
@@ -112,8 +114,9 @@ export class ServerMonitor {
 
   async close(): Promise<void> {
     await this.#tail;
-    await this.#wire?.close();
+    const wire = this.#wire;
     this.#wire = undefined;
+    await wire?.close();
   }
 
   async #readAfresh(signal: AbortSignal | undefined): Promise<ServerView> {
@@ -148,7 +151,7 @@ export class ServerMonitor {
     }
     const { host, port, tls, user, password, database, guard, lookupName } = this.#options;
     const target = { host, port, user, password, database, applicationName: 'poolsmith-monitor' };
-    this.#wire = await WireClient.open(
+    const wire = await WireClient.open(
       {
         ...target,
         tls: tlsOptionsOf(tls),
@@ -158,7 +161,11 @@ export class ServerMonitor {
       this.#connectTimeoutMs,
       signal,
     );
-    return this.#wire;
+    this.#wire = wire;
+    void wire.ended.then(() => {
+      if (this.#wire === wire) this.#options.onLost?.();
+    });
+    return wire;
   }
 }
 

@@ -36,6 +36,7 @@ const GOODBYE_MS = 300;
 export class WireClient {
   readonly #client: pg.Client;
   readonly #socket: GuardedSocket;
+  readonly #ended = Promise.withResolvers<undefined>();
   #alive = true;
 
   private constructor(client: pg.Client, socket: GuardedSocket) {
@@ -47,6 +48,7 @@ export class WireClient {
     });
     client.on('end', () => {
       this.#alive = false;
+      this.#ended.resolve(undefined);
     });
   }
 
@@ -81,6 +83,11 @@ export class WireClient {
     return this.#alive;
   }
 
+  /** Resolves when the connection is gone, whoever ended it. */
+  get ended(): Promise<unknown> {
+    return this.#ended.promise;
+  }
+
   /** Sends one statement by the simple protocol. An answer that is an error leaves the connection usable. */
   async query(text: string, timeoutMs: number, doing: string, signal?: AbortSignal): Promise<WireAnswer> {
     signal?.throwIfAborted();
@@ -98,6 +105,7 @@ export class WireClient {
 
   destroy(): void {
     this.#alive = false;
+    this.#ended.resolve(undefined);
     this.#socket.destroy();
   }
 

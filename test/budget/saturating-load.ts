@@ -89,7 +89,7 @@ export class SaturatingLoad implements AsyncDisposable {
 
   /** After `stop`: asks PostgreSQL (`direct`: past the fleet) about every token. */
   async audit(direct: pg.Client): Promise<TokenAudit> {
-    const { acknowledged, lost, double, unknown } = await auditOrders(direct, this.#tokens);
+    const { acknowledged, lost, double, unknown } = await auditOrders([direct], this.#tokens);
     return { acknowledged, lost, double, unknown };
   }
 

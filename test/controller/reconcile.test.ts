@@ -1,6 +1,7 @@
 // One turn for one PoolConfig: status is written only when it says something new, and only on the version that was looked at.
 import assert from 'node:assert/strict';
 import type { PoolConfigStatus } from '../../src/api/poolconfig.gen.ts';
+import { LostServers } from '../../src/controller/lost-servers.ts';
 import { Prover } from '../../src/controller/prover.ts';
 import { Reconciler } from '../../src/controller/reconcile.ts';
 import { World, type LivePool } from '../../src/controller/world.ts';
@@ -51,6 +52,7 @@ function setUp({ leads = true } = {}) {
       closeAll: () => Promise.resolve(),
     },
     prover: new Prover(),
+    lost: new LostServers(),
     events: new EventRecorder({ ...shared, controller: 'test', instance: 'test' }),
     newSecret: (bytes) => 'x'.repeat(bytes),
     refusals: new Map(),

@@ -1,5 +1,6 @@
 // One operator process of the simulation: the real controller code over simulated adapters, and its death at any call.
 import { Reconciler } from '../../src/controller/reconcile.ts';
+import { LostServers } from '../../src/controller/lost-servers.ts';
 import { Prover, type ProofLogins } from '../../src/controller/prover.ts';
 import type { ServerSource } from '../../src/controller/servers.ts';
 import { World } from '../../src/controller/world.ts';
@@ -79,6 +80,7 @@ export class SimOperator {
       consoles,
       servers,
       prover: new Prover(logins),
+      lost: new LostServers(),
       newSecret,
       refusals: new Map(),
       foreign: new Map<string, ReadonlyMap<string, LiveObject>>(),

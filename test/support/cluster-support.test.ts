@@ -115,7 +115,7 @@ describe('support for tests on a cluster', function () {
   it('reports the errors of a pooler whose process is killed, and loses nothing', async () => {
     await using direct = closing(await postgres.connect(DATABASE, APP));
     await using load = await Load.start(pooler);
-    const before = await auditOrders(direct.client, {});
+    const before = await auditOrders([direct.client], {});
     const id = await killContainer(namespace, 'pooler', 'pgbouncer');
     await until('a failed transaction', () => load.tally.failed > 0 || undefined, 20_000);
     const restarted = async (): Promise<true | undefined> => {

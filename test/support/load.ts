@@ -134,8 +134,8 @@ export class Load implements AsyncDisposable {
     return this.stop().then(() => undefined);
   }
 
-  /** Stops, then asks PostgreSQL (`direct`: past the fleet) about every token. */
-  async audit(direct: pg.Client): Promise<Audit> {
+  /** Stops, then asks PostgreSQL (`direct`: past the fleet) about every token; all servers that it wrote to, where there were several. */
+  async audit(...direct: readonly pg.Client[]): Promise<Audit> {
     await this.stop();
     return await auditOrders(direct, this.#tally.threads);
   }
@@ -160,12 +160,24 @@ export type LoadDifference = Readonly<{
 }>;
 
 /** Compares what threads were told with what the table holds. Threads that are not named are left out, but for `torn`. */
-export async function auditOrders(direct: pg.Client, threads: Readonly<Record<string, ThreadTally>>): Promise<Audit> {
-  const { rows } = await direct.query<{ client: string; seq: string; copies: number }>(
-    'SELECT client, seq, count(*)::int AS copies FROM placed WHERE client = ANY ($1) GROUP BY client, seq',
-    [Object.keys(threads)],
-  );
-  const found = new Map(rows.map((row) => [`${row.client} ${row.seq}`, row.copies]));
+export async function auditOrders(
+  direct: readonly pg.Client[],
+  threads: Readonly<Record<string, ThreadTally>>,
+): Promise<Audit> {
+  const found = new Map<string, number>();
+  let torn = 0;
+  for (const server of direct) {
+    const { rows } = await server.query<{ client: string; seq: string; copies: number }>(
+      'SELECT client, seq, count(*)::int AS copies FROM placed WHERE client = ANY ($1) GROUP BY client, seq',
+      [Object.keys(threads)],
+    );
+    for (const { client, seq, copies } of rows)
+      found.set(`${client} ${seq}`, (found.get(`${client} ${seq}`) ?? 0) + copies);
+    const { rows: sums } = await server.query<{ torn: string }>(
+      'SELECT abs((SELECT count(*) FROM placed) - (SELECT coalesce(sum(sold), 0) FROM stock)) AS torn',
+    );
+    torn += Number(sums[0]?.torn ?? 0);
+  }
   let acknowledged = 0;
   let lost = 0;
   let unknown = 0;
@@ -176,9 +188,6 @@ export async function auditOrders(direct: pg.Client, threads: Readonly<Record<st
       if (!thread.unknown.includes(seq) && !found.has(`${client} ${seq}`)) lost += 1;
     }
   }
-  const double = rows.filter((row) => row.copies > 1).length;
-  const { rows: sums } = await direct.query<{ torn: string }>(
-    'SELECT abs((SELECT count(*) FROM placed) - (SELECT coalesce(sum(sold), 0) FROM stock)) AS torn',
-  );
-  return { acknowledged, found: rows.length, lost, double, unknown, torn: Number(sums[0]?.torn ?? 0) };
+  const double = [...found.values()].filter((copies) => copies > 1).length;
+  return { acknowledged, found: found.size, lost, double, unknown, torn };
 }

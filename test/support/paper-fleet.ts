@@ -50,6 +50,8 @@ export class PaperFleet {
   workloads: Map<string, WorkloadFacts>;
   server: Observation['server'];
   trials: Observation['trials'] = [];
+  /** Pods whose server connections have all gone at once. */
+  readonly lost = new Set<string>();
   /** Pods whose console does not answer. */
   readonly silent = new Set<string>();
   neighbours: Observation['neighbours'] = [];
@@ -140,7 +142,8 @@ export class PaperFleet {
 
   #ask(pod: PaperPod): PoolerReading {
     if (pod.paused.size === 0) pod.reached = hostsIn(pod.loaded);
-    return reading(pod);
+    const answer = reading(pod);
+    return answer.ok ? { ...answer, lostServers: this.lost.has(pod.facts.name) } : answer;
   }
 
   observe(): Observation {
