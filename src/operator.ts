@@ -6,6 +6,7 @@ import type { Refusals } from './controller/observe.ts';
 import { LostServers } from './controller/lost-servers.ts';
 import { Prover } from './controller/prover.ts';
 import { OrphanWatch } from './controller/orphan-watch.ts';
+import { ServerAddresses } from './controller/server-addresses.ts';
 import { Servers } from './controller/servers.ts';
 import { World } from './controller/world.ts';
 import { KubeClient } from './kube/client.ts';
@@ -73,6 +74,9 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
   const servers = new Servers((key) => {
     queue.add(key);
   });
+  const addresses = new ServerAddresses(clock, (key) => {
+    queue.add(key);
+  });
   const events = new EventRecorder({
     client,
     clock,
@@ -91,6 +95,7 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     servers,
     prover: new Prover(),
     lost: new LostServers(),
+    addresses,
     orphans: new OrphanWatch(servers),
     newSecret: (bytes) => randomBytes(bytes).toString('base64url'),
     refusals,
@@ -187,6 +192,7 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     await world.stop();
     await elector?.stop();
     await events.stop();
+    addresses.stop();
     await consoles.closeAll();
     await servers.closeAll();
     await client.close();

@@ -12,7 +12,7 @@ import type { PoolerConsole } from '../pgbouncer/console.ts';
 import type { PoolerConsoles } from '../pgbouncer/consoles.ts';
 import { endDrain } from '../pgbouncer/end-drain.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
-import { pauseAll, pauseDatabases, resumeAll } from '../pgbouncer/pause.ts';
+import { pauseAll, pauseDatabases, reconnectDatabases, resumeAll } from '../pgbouncer/pause.ts';
 import { drainToSize } from '../pgbouncer/lifetime-drain.ts';
 import { head } from '../render/children.ts';
 import { isChildKind } from './child-kinds.ts';
@@ -36,7 +36,10 @@ export type ApplierOptions = {
   readonly foreign: Map<string, ReadonlyMap<string, LiveObject>>;
 };
 
-type ConsoleAction = Extract<Action, { kind: 'loadLive' | 'shrinkPools' | 'endDrain' | 'pausePools' | 'resumePools' }>;
+type ConsoleAction = Extract<
+  Action,
+  { kind: 'loadLive' | 'shrinkPools' | 'endDrain' | 'pausePools' | 'resumePools' | 'reconnectPools' }
+>;
 
 const CONSOLE_ACTIONS: ReadonlySet<Action['kind']> = new Set<ConsoleAction['kind']>([
   'loadLive',
@@ -44,6 +47,7 @@ const CONSOLE_ACTIONS: ReadonlySet<Action['kind']> = new Set<ConsoleAction['kind
   'endDrain',
   'pausePools',
   'resumePools',
+  'reconnectPools',
 ]);
 
 const SHRINK_DEADLINE_MS = 4_000;
@@ -242,6 +246,9 @@ async function command(
     case 'pausePools':
       if (action.logins === 'drop') await pauseAll(console, action.databases, signal);
       else await pauseDatabases(console, { databases: action.databases, clock: options.clock, signal });
+      return;
+    case 'reconnectPools':
+      await reconnectDatabases(console, { databases: action.databases, clock: options.clock, signal });
       return;
     case 'resumePools':
       await resumeAll(console, action.databases);

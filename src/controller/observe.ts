@@ -11,8 +11,10 @@ import type {
   PodFacts,
   PoolerReading,
   SecretReading,
+  ServerAddress,
 } from '../model/observation.ts';
 import { ADMIN_USER } from '../model/reserved-names.ts';
+import type { PoolerView } from '../model/pooler-view.ts';
 import { SecretText } from '../model/secret-text.ts';
 import type { PoolerConsole } from '../pgbouncer/console.ts';
 import { consoleKey, type PoolerConsoles } from '../pgbouncer/consoles.ts';
@@ -27,6 +29,7 @@ import { ownedBy, podFacts, replicaSetFacts, secretReading, workloadFacts } from
 import type { LostServers } from './lost-servers.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
 import type { Prover } from './prover.ts';
+import type { ServerAddresses } from './server-addresses.ts';
 import type { ServerSource } from './servers.ts';
 import type { LivePool, World } from './world.ts';
 
@@ -40,6 +43,8 @@ export type ObserverOptions = {
   readonly servers: ServerSource;
   readonly refusals: Refusals;
   readonly lost: LostServers;
+  /** Left out, nobody looks where the server's host leads. */
+  readonly addresses?: ServerAddresses;
   readonly clock: Clock;
   readonly defaultImage: string;
   /** Left out, nobody looks for orphaned backends. */
@@ -88,12 +93,19 @@ export async function observe(
   };
   const { ca } = readServerCa(base);
   const { users } = readUsers(base);
+  const leadsTo = options.addresses?.look(key, pool);
   const [server, trials, poolers] = await Promise.all([
-    options.servers.observe(key, pool, secrets, ca?.reveal(), signal),
+    options.servers.observe(key, pool, secrets, ca?.reveal(), signal, leadsTo?.address),
     tryLogins(options, key, base, ca?.reveal(), signal),
-    readPoolers(options, base, users, signal),
+    readPoolers(options, base, users, leadsTo, signal),
   ]);
-  const seen = { ...base, server, trials, poolers };
+  const seen = {
+    ...base,
+    server,
+    trials,
+    poolers,
+    ...(leadsTo === undefined ? {} : { leadsSinceMs: leadsTo.sinceMs }),
+  };
   const orphans = await options.orphans?.look(key, seen, (pod) => knownConsole(options, pod, credentials), signal);
   return orphans === undefined ? seen : { ...seen, orphans };
 }
@@ -192,6 +204,7 @@ async function readPoolers(
   options: ObserverOptions,
   base: Observation,
   users: readonly PoolUser[],
+  leadsTo: ServerAddress | undefined,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, PoolerReading>> {
   const { credentials } = base;
@@ -205,7 +218,9 @@ async function readPoolers(
       base.nowMs < (consoleClosesAtMs(pod, drain) ?? Infinity),
   );
   const readings = await Promise.all(
-    askable.map(async (pod) => [pod.uid, await readPooler(options, base, pod, credentials, users, signal)] as const),
+    askable.map(
+      async (pod) => [pod.uid, await readPooler(options, base, pod, credentials, users, leadsTo, signal)] as const,
+    ),
   );
   return new Map(readings);
 }
@@ -216,6 +231,7 @@ async function readPooler(
   pod: PodFacts,
   credentials: OperatorCredentials,
   users: readonly PoolUser[],
+  leadsTo: ServerAddress | undefined,
   signal: AbortSignal,
 ): Promise<PoolerReading> {
   const { prover, refusals } = options;
@@ -227,8 +243,10 @@ async function readPooler(
     const restartedUnseen =
       refusal === undefined && prover.restartedUnseen(pod, view.config.get('conffile'), base.nowMs);
     const answer = { ok: true, view, userlistProved: false, serverProof: 'untried', refusal, restartedUnseen } as const;
+    const strays = await straysOf(console, view, base, leadsTo, signal);
     const reading = {
       ...answer,
+      strays,
       ranLive: prover.ranLive(pod, runsItsFile(answer, pod.grant)),
       lostServers: options.lost.look(pod.uid, view.pools, base.nowMs),
     };
@@ -254,6 +272,28 @@ async function readPooler(
     return { ok: false, fault: error.kind === 'refused' ? 'protocol' : error.kind };
   }
 }
+
+/** Databases with connections to where the host led before. Asked for only while that is news: it costs a row for every connection. */
+async function straysOf(
+  console: PoolerConsole,
+  view: PoolerView,
+  { pool, nowMs }: Observation,
+  leadsTo: ServerAddress | undefined,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  if (leadsTo === undefined || nowMs - leadsTo.sinceMs > STRAYS_FOR_MS) return [];
+  // A pod that has not been told of the present host yet is not there by mistake.
+  const there = new Set(view.databases.flatMap(({ name, host }) => (host === pool.spec.server.host ? [name] : [])));
+  const rows = await console.servers(signal);
+  // What closes at the end of its transaction anyway needs nobody's help; helping again would close all others too.
+  const strays = rows.filter(
+    ({ database, address, closeNeeded }) => !closeNeeded && there.has(database) && address !== leadsTo.address,
+  );
+  return [...new Set(strays.map(({ database }) => database))].sort();
+}
+
+/** After this every connection that moved late, behind a long transaction, has done so. */
+const STRAYS_FOR_MS = 600_000;
 
 /** The kept console of a pod; another password is another console. */
 export function consoleKeyOf({ uid, ip = '' }: Pick<PodFacts, 'uid' | 'ip'>, credentials: OperatorCredentials): string {

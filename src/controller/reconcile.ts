@@ -164,6 +164,7 @@ export class Reconciler {
     this.#consoleKeys.delete(key);
     this.#options.onForgotten?.(key);
     await consoles.retain(new Set([...this.#consoleKeys.values()].flatMap((keys) => [...keys])));
+    this.#options.addresses?.forget(key);
     await servers.forget(key);
     return {};
   }

@@ -1,5 +1,6 @@
 // The PostgreSQL side of observing: one monitor connection per PoolConfig that names a monitor role, and trial logins with memory.
 import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { PoolConfig } from '../api/poolconfig.gen.ts';
 import { monitorLogin, serverPort } from '../api/poolconfig.ts';
 import type { LoginTrial, SecretReading } from '../model/observation.ts';
@@ -15,11 +16,20 @@ type KeptTrials = { readonly hash: string; readonly atMs: number; readonly trial
 const TRIAL_RETRY_MS = 2_000;
 const TRIAL_TIMEOUT_MS = 3_000;
 
-/** A name without a dot means the PoolConfig's namespace, as it does for the pods; here it would mean the operator's own. */
+/**
+ * The name of the server as it is to be looked up here; undefined for an IP address. A name without a dot means the PoolConfig's namespace, as it
+ * does for the pods; here it would mean the operator's own.
+ */
+export function lookupName(pool: PoolConfig): string | undefined {
+  const { host } = pool.spec.server;
+  if (isIP(host) !== 0) return undefined;
+  return host.includes('.') ? host : `${host}.${pool.metadata.namespace}.svc`;
+}
+
 function address(pool: PoolConfig): { readonly host: string; readonly port: number; readonly lookupName?: string } {
   const { host } = pool.spec.server;
-  const local = !host.includes('.') && !host.includes(':');
-  return { host, port: serverPort(pool), ...(local ? { lookupName: `${host}.${pool.metadata.namespace}.svc` } : {}) };
+  const name = lookupName(pool);
+  return { host, port: serverPort(pool), ...(name === undefined || name === host ? {} : { lookupName: name }) };
 }
 
 /** What observing needs of it; a simulated server stands in for it in tests of whole histories. */
@@ -35,13 +45,14 @@ export class Servers {
     this.#onLost = onLost;
   }
 
-  /** One reading through the monitor role; undefined where none is declared or its Secret is unusable. */
+  /** One reading through the monitor role; undefined where none is declared or its Secret is unusable. `leadsTo`: the address of the host now, where that is known. */
   async observe(
     key: string,
     pool: PoolConfig,
     secrets: ReadonlyMap<string, SecretReading>,
     ca: string | undefined,
     signal: AbortSignal,
+    leadsTo?: string,
   ): Promise<ServerView | undefined> {
     const login = monitorLogin(pool);
     const reading = login === undefined ? undefined : secrets.get(login.secretName);
@@ -53,7 +64,18 @@ export class Servers {
     }
     const { host, tls } = pool.spec.server;
     const version = createHash('sha256')
-      .update(JSON.stringify([host, serverPort(pool), tls.mode, ca, login.database, user.reveal(), password.reveal()]))
+      .update(
+        JSON.stringify([
+          host,
+          leadsTo,
+          serverPort(pool),
+          tls.mode,
+          ca,
+          login.database,
+          user.reveal(),
+          password.reveal(),
+        ]),
+      )
       .digest('hex');
     let kept = this.#monitors.get(key);
     if (kept?.version !== version) {

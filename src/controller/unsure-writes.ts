@@ -64,6 +64,7 @@ function objectOf(action: Action, pool: string): Written | undefined {
     case 'endDrain':
     case 'pausePools':
     case 'resumePools':
+    case 'reconnectPools':
       return undefined;
   }
 }

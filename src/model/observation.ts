@@ -83,6 +83,9 @@ export type ServerProof = 'proved' | 'untried' | 'paused' | 'PoolerRefused' | Se
 /** A RELOAD that PgBouncer refused: the hash of the live.ini it was for, its words, and when. */
 export type LoadRefusal = { readonly ini: string; readonly message: string; readonly atMs: number };
 
+/** The one address that the server's host leads to, and since when. */
+export type ServerAddress = { readonly address: string; readonly sinceMs: number };
+
 /** What a pod's admin console answered. */
 export type PoolerReading =
   | {
@@ -95,6 +98,8 @@ export type PoolerReading =
       readonly restartedUnseen?: boolean;
       /** Its live.ini was in force once, so the file is there: a RELOAD that is refused speaks of what it says. */
       readonly ranLive?: boolean;
+      /** Databases with connections to a server that the host does not lead to any more. */
+      readonly strays?: readonly string[];
       /** It had server connections a moment ago and has none. */
       readonly lostServers?: boolean;
       /** Of the last attempt to load live.ini. */
@@ -132,6 +137,8 @@ export type Observation = {
   readonly replicaSets: readonly ReplicaSetFacts[];
   readonly pods: readonly PodFacts[];
   /** Keyed by pod uid. */
+  /** Since when the server's host leads to the one address that it leads to now; undefined where that is not known. */
+  readonly leadsSinceMs?: number;
   readonly poolers: ReadonlyMap<string, PoolerReading>;
   readonly neighbours: readonly Neighbour[];
   /** Where the connections of neighbours come from, and those of pods whose PoolConfig is gone already. */

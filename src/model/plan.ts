@@ -47,6 +47,13 @@ export type Action = { readonly why: string } & (
       readonly logins: 'wait' | 'drop';
     }
   | { readonly kind: 'resumePools'; readonly pod: string; readonly uid: string; readonly databases: readonly string[] }
+  /** Has server connections closed as they are released; new ones go where the host leads now. */
+  | {
+      readonly kind: 'reconnectPools';
+      readonly pod: string;
+      readonly uid: string;
+      readonly databases: readonly string[];
+    }
   /** Pauses, waits until no server is active, closes what clients are left. */
   | {
       readonly kind: 'endDrain';

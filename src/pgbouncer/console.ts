@@ -163,6 +163,17 @@ export class AdminConsole {
     });
   }
 
+  /**
+   * Every server connection of the database closes when it is released, and the next login looks the host up again. A login under way is dropped,
+   * and PgBouncer then fails clients for server_login_retry: call it when there is none.
+   */
+  async reconnect(database: string, signal?: AbortSignal): Promise<void> {
+    const statement = databaseStatement('RECONNECT', database);
+    await this.#turn(signal, async (ask) => {
+      expectTag(await ask(statement), 'RECONNECT');
+    });
+  }
+
   /** Closes one client. False when it had gone by itself. */
   async killClient(id: string, signal?: AbortSignal): Promise<boolean> {
     const statement = killClientStatement(id);

@@ -29,6 +29,23 @@ export async function pauseDatabases(
   }
 }
 
+/** Brings these databases to where their host leads now: busy connections at the end of their transaction. */
+export async function reconnectDatabases(
+  console: PoolerConsole,
+  {
+    databases,
+    clock,
+    signal,
+  }: { readonly databases: readonly string[]; readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<void> {
+  const former = await holdLogins(console, clock, signal);
+  try {
+    for (const database of databases) await console.reconnect(database, signal);
+  } finally {
+    await setAll(console, former);
+  }
+}
+
 /** On consoles of their own, because a PAUSE that waits blocks its console. It stays in force when that console goes. */
 export async function pauseAll(
   console: PoolerConsole,

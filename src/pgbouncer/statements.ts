@@ -25,7 +25,7 @@ export function setStatement(key: string, value: string): string {
 }
 
 /** A command about one database. A name that needs quotes may have 61 bytes, a bare one 63. */
-export function databaseStatement(command: 'PAUSE' | 'RESUME', database: string): string {
+export function databaseStatement(command: 'PAUSE' | 'RESUME' | 'RECONNECT', database: string): string {
   const name = /^[0-9a-z_]+$/i.test(database) ? database : `"${database.replaceAll('"', '""')}"`;
   if (database === '' || hasControlCharacter(database) || Buffer.byteLength(name) > MAX_NAME_BYTES) {
     throw new AdminError(

@@ -117,6 +117,7 @@ function actionEvents(action: Action): readonly PlannedEvent[] {
       return action.why.startsWith('rollout') ? [tell('RolloutStarted', action.why)] : [];
     case 'pausePools':
     case 'resumePools':
+    case 'reconnectPools':
     case 'createCredentials':
     case 'patchPod':
     case 'loadLive':

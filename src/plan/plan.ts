@@ -32,6 +32,7 @@ import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
 import { planRebalance } from './rebalance.ts';
 import { planReplicaSets } from './replica-sets.ts';
 import { serverHash } from './server-hash.ts';
+import { planStrays } from './strays.ts';
 import { summarize } from './summary.ts';
 import { whatChanges } from './template-changes.ts';
 import { nextLook, waitsMs } from './waits.ts';
@@ -72,6 +73,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
   });
   const pause = pauseWish(observation);
   const outage = planOutage(observation, states, pause);
+  const strays = planStrays(observation, states);
   const paused = isHeld(states, pause) || outage.holds;
   const boot = nextRecord(chosen, record, choice, grants);
   const { template } = chosen;
@@ -109,13 +111,14 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
       filesWrittenAtMs: stored.writtenAtMs,
     }),
     ...planDrainEnds(paused ? states.filter(({ phase }) => phase === 'Terminating') : states, observation.nowMs, drain),
+    ...strays.actions,
     ...planPause(observation, states, pause, choice),
     ...planRebalance(states, paused || isRolling(observation, template) ? 'end' : chosen.follow),
   ];
   const findings = [...chosen.wish.findings, ...proofFindings(observation, states)];
   const waits = waitsMs(observation, chosen, grants, drain);
   const patienceMs = pauseWaitsMs(states, pause);
-  const pending = soonest(waits, patienceMs, outage.waitMs);
+  const pending = soonest(waits, patienceMs, outage.waitMs, strays.waitMs);
   const status = summarize({
     observation,
     wish: chosen.wish,

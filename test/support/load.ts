@@ -122,6 +122,17 @@ export class Load implements AsyncDisposable {
     await until(`${count} transactions`, () => this.#tally.done >= target || undefined, timeoutMs, 20);
   }
 
+  /** Waits until for so long nothing has succeeded or failed. */
+  async quiet(forMs: number, timeoutMs = 30_000): Promise<void> {
+    const count = (): number => this.#tally.done + this.#tally.failed;
+    let last = { count: count(), atMs: performance.now() };
+    const isQuiet = (): true | undefined => {
+      if (count() !== last.count) last = { count: count(), atMs: performance.now() };
+      return performance.now() - last.atMs >= forMs || undefined;
+    };
+    await until(`${forMs} ms in which nothing happens`, isQuiet, timeoutMs, 20);
+  }
+
   /** Ends every client after its transaction; answers the final counters. */
   async stop(): Promise<Readonly<Tally>> {
     this.#stopping.abort();

@@ -52,6 +52,8 @@ export class PaperFleet {
   trials: Observation['trials'] = [];
   /** Pods whose server connections have all gone at once. */
   readonly lost = new Set<string>();
+  /** Pods with connections to a server that the host has left. */
+  readonly strays = new Set<string>();
   /** Pods whose console does not answer. */
   readonly silent = new Set<string>();
   neighbours: Observation['neighbours'] = [];
@@ -143,7 +145,13 @@ export class PaperFleet {
   #ask(pod: PaperPod): PoolerReading {
     if (pod.paused.size === 0) pod.reached = hostsIn(pod.loaded);
     const answer = reading(pod);
-    return answer.ok ? { ...answer, lostServers: this.lost.has(pod.facts.name) } : answer;
+    return answer.ok
+      ? {
+          ...answer,
+          lostServers: this.lost.has(pod.facts.name),
+          strays: this.strays.has(pod.facts.name) ? ['orders'] : [],
+        }
+      : answer;
   }
 
   observe(): Observation {
@@ -239,6 +247,9 @@ export class PaperFleet {
         return;
       case 'endDrain':
         this.connect(action.pod, 0);
+        return;
+      case 'reconnectPools':
+        this.strays.delete(action.pod);
         return;
       case 'pausePools':
       case 'resumePools':

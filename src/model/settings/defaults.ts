@@ -15,8 +15,9 @@ export const DEFAULT_PARAMETERS: readonly DefaultParameter[] = [
   },
   {
     name: 'dns_max_ttl',
-    value: 15,
-    reason: "PgBouncer's own: a Service keeps its address; lower it to 1 to 5 where failover moves a DNS record.",
+    value: 2,
+    reason:
+      "A failover that moves a DNS record is followed soon; a lookup is made only for a new server connection. PgBouncer's own is 15.",
   },
   {
     name: 'ignore_startup_parameters',

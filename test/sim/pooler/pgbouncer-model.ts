@@ -191,6 +191,15 @@ export class PgbouncerModel {
     return true;
   }
 
+  /** Its servers close when they are released. False: no such database. */
+  reconnect(name: string): boolean {
+    const database = this.#configuration.databases.get(name);
+    if (database === undefined) return false;
+    for (const pool of this.pools) if (pool.database === database) this.#engine.markDirty(pool);
+    this.#engine.settle();
+    return true;
+  }
+
   /** False when there is no such client. */
   killClient(id: string): boolean {
     const client = this.#engine.client(id);

@@ -37,6 +37,7 @@ type Verb =
   | 'set'
   | 'pause'
   | 'resume'
+  | 'reconnect'
   | 'killClient';
 
 /** Keeps the promises of AdminConsole: its order, its errors, and that a broken or aborted command takes the connection with it. */
@@ -130,6 +131,12 @@ export class SimConsole implements PoolerConsole {
     await this.#turn('resume', true, { ...(signal === undefined ? {} : { signal }) }, (process) => {
       if (process.shuttingDown) throw refused('RESUME', 'pooler is shutting down');
       if (!process.resume(database)) throw refused('RESUME', `database ${database} is not there or not paused`);
+    });
+  }
+
+  async reconnect(database: string, signal?: AbortSignal): Promise<void> {
+    await this.#turn('reconnect', true, { ...(signal === undefined ? {} : { signal }) }, (process) => {
+      if (!process.reconnect(database)) throw refused('RECONNECT', `no such database: ${database}`);
     });
   }
 

@@ -1,0 +1,101 @@
+// Where the names of servers lead: looked up every second, because a failover that moves a DNS record tells nobody.
+import { lookup } from 'node:dns/promises';
+import { lookupName } from './servers.ts';
+import type { PoolConfig } from '../api/poolconfig.gen.ts';
+import type { ServerAddress } from '../model/observation.ts';
+import type { Clock } from '../runtime/clock.ts';
+
+const LOOK_MS = 1_000;
+/** One answer may come from a resolver that is behind. */
+const MOVED_ANSWERS = 3;
+/** An operator that has just started knows no former address; a name that answers in turns would look like one that moved. */
+const FIRST_ANSWERS = 30;
+/** A name that comes back to its former address so soon answers in turns, and says nothing about which server is the right one. */
+const TURNS_WITHIN_MS = 60_000;
+
+type Watched = {
+  keys: Set<string>;
+  /** The address of the last answer, since when it has been the only one, and how many answers said so. */
+  last: { address: string; sinceMs: number; answers: number } | undefined;
+  /** What it led to before that, until when. */
+  former: { address: string; untilMs: number } | undefined;
+  known: ServerAddress | undefined;
+};
+
+export type Resolve = (name: string) => Promise<readonly string[]>;
+
+/** Only a name with one address is followed: behind several PgBouncer takes them in turn, and each of them is right. */
+export class ServerAddresses {
+  readonly #clock: Clock;
+  readonly #onMoved: (key: string) => void;
+  readonly #resolve: Resolve;
+  readonly #watched = new Map<string, Watched>();
+  readonly #stopping = new AbortController();
+
+  constructor(clock: Clock, onMoved: (key: string) => void, resolve: Resolve = systemResolve) {
+    this.#clock = clock;
+    this.#onMoved = onMoved;
+    this.#resolve = resolve;
+  }
+
+  /** Where the server's name leads; undefined for an IP address, and while that is not certain. Asking keeps the name watched. */
+  look(key: string, pool: PoolConfig): ServerAddress | undefined {
+    const name = lookupName(pool);
+    for (const [other, { keys }] of this.#watched) if (other !== name) keys.delete(key);
+    if (name === undefined) return undefined;
+    const watched = this.#watched.get(name);
+    if (watched !== undefined) {
+      watched.keys.add(key);
+      return watched.known;
+    }
+    const fresh: Watched = { keys: new Set([key]), last: undefined, former: undefined, known: undefined };
+    this.#watched.set(name, fresh);
+    void this.#watch(name, fresh);
+    return undefined;
+  }
+
+  forget(key: string): void {
+    for (const { keys } of this.#watched.values()) keys.delete(key);
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  async #watch(name: string, watched: Watched): Promise<void> {
+    const { signal } = this.#stopping;
+    while (watched.keys.size > 0 && !signal.aborted) {
+      // No answer says nothing about where the server is.
+      const answer = await this.#resolve(name).catch(() => undefined);
+      if (answer !== undefined) this.#note(watched, answer);
+      await this.#clock.sleep(LOOK_MS, signal).catch(() => undefined);
+    }
+    this.#watched.delete(name);
+  }
+
+  #note(watched: Watched, answer: readonly string[]): void {
+    const nowMs = this.#clock.now();
+    const [address, ...more] = answer;
+    const { last } = watched;
+    if (address === undefined || more.length > 0) {
+      Object.assign(watched, { last: undefined, known: undefined });
+      return;
+    }
+    if (last?.address !== address) {
+      const turns = watched.former?.address === address && nowMs - watched.former.untilMs < TURNS_WITHIN_MS;
+      watched.former = turns || last === undefined ? undefined : { address: last.address, untilMs: nowMs };
+      watched.last = { address, sinceMs: nowMs, answers: 1 };
+      watched.known = undefined;
+      return;
+    }
+    last.answers += 1;
+    if (watched.known !== undefined || last.answers < (watched.former === undefined ? FIRST_ANSWERS : MOVED_ANSWERS))
+      return;
+    watched.known = { address, sinceMs: last.sinceMs };
+    if (watched.former !== undefined) for (const key of watched.keys) this.#onMoved(key);
+  }
+}
+
+async function systemResolve(name: string): Promise<readonly string[]> {
+  return (await lookup(name, { all: true })).map(({ address }) => address);
+}
