@@ -17,8 +17,10 @@ type Watched = {
   keys: Set<string>;
   /** The address of the last answer, since when it has been the only one, and how many answers said so. */
   last: { address: string; sinceMs: number; answers: number } | undefined;
-  /** What it led to before that, until when. */
-  former: { address: string; untilMs: number } | undefined;
+  /** Address → when it was answered last before another one was. */
+  left: Map<string, number>;
+  /** It has moved here from elsewhere, and does not answer in turns. */
+  moved: boolean;
   known: ServerAddress | undefined;
 };
 
@@ -48,7 +50,7 @@ export class ServerAddresses {
       watched.keys.add(key);
       return watched.known;
     }
-    const fresh: Watched = { keys: new Set([key]), last: undefined, former: undefined, known: undefined };
+    const fresh: Watched = { keys: new Set([key]), last: undefined, left: new Map(), moved: false, known: undefined };
     this.#watched.set(name, fresh);
     void this.#watch(name, fresh);
     return undefined;
@@ -82,17 +84,17 @@ export class ServerAddresses {
       return;
     }
     if (last?.address !== address) {
-      const turns = watched.former?.address === address && nowMs - watched.former.untilMs < TURNS_WITHIN_MS;
-      watched.former = turns || last === undefined ? undefined : { address: last.address, untilMs: nowMs };
+      if (last !== undefined) watched.left.set(last.address, nowMs);
+      for (const [other, leftMs] of watched.left) if (nowMs - leftMs > TURNS_WITHIN_MS) watched.left.delete(other);
+      watched.moved = last !== undefined && !watched.left.has(address);
       watched.last = { address, sinceMs: nowMs, answers: 1 };
       watched.known = undefined;
       return;
     }
     last.answers += 1;
-    if (watched.known !== undefined || last.answers < (watched.former === undefined ? FIRST_ANSWERS : MOVED_ANSWERS))
-      return;
+    if (watched.known !== undefined || last.answers < (watched.moved ? MOVED_ANSWERS : FIRST_ANSWERS)) return;
     watched.known = { address, sinceMs: last.sinceMs };
-    if (watched.former !== undefined) for (const key of watched.keys) this.#onMoved(key);
+    if (watched.moved) for (const key of watched.keys) this.#onMoved(key);
   }
 }
 

@@ -55,6 +55,7 @@ const PARAMETERS = 'spec/pooler/parameters';
 
 export const GOOD: readonly Good[] = [
   ['the small one', {}],
+  ['a server that is not waited for', { 'spec/server/whenLost': 'Fail' }],
   ['a pause', { 'spec/pause': { until: '2026-12-01T10:00:00Z' } }],
   ['a pause until a time with an offset', { 'spec/pause': { until: '2026-12-01T12:00:00.5+02:00' } }],
   ['an IPv4 host', { [HOST]: '10.20.30.40' }],
@@ -843,6 +844,13 @@ export const BAD: readonly Bad[] = [
     'spec.service.sessionAffinity',
     '"Cookie"',
     'ClientIP',
+  ],
+  [
+    'a server that is waited for in an unknown way',
+    { 'spec/server/whenLost': 'Retry' },
+    'spec.server.whenLost',
+    '"Retry"',
+    '"Wait"',
   ],
   ['a pause without its end', { 'spec/pause': {} }, 'spec.pause.until', 'Required'],
   ['a pause until no time', { 'spec/pause': { until: 'soon' } }, 'spec.pause.until', '"soon"', 'date-time'],

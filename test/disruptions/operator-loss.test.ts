@@ -9,8 +9,9 @@ import { installOperator, OPERATOR_NAMESPACE, OPERATOR_USER, operatorPods } from
 import { killContainer, signalContainer } from '../support/kill.ts';
 import { cluster, kubectl } from '../support/kubectl.ts';
 import { podIdentities, poolPods } from '../support/pool-children.ts';
-import { settingInForce } from '../support/pooler-console.ts';
-import { measured, POOL, seconds, Stage } from '../support/stage.ts';
+import { waitForPool, type LivePool } from '../support/pool.ts';
+import { settingInForce, show } from '../support/pooler-console.ts';
+import { DATABASE, measured, POOL, seconds, Stage } from '../support/stage.ts';
 
 const LEASE_SECONDS = 6;
 const SHORT_LEASE = {
@@ -77,6 +78,34 @@ describe('an operator that is lost', function () {
     measured(`${done} transactions on connections that were never given up, ${failed} failed`);
     assert.equal(failed, 0, JSON.stringify(errors));
     assert.ok(tookMs <= WORKS_AGAIN_LIMIT_MS, `${tookMs} ms`);
+  });
+
+  it('lets clients go on that wait for a lost server, when it is told to stop', async () => {
+    await using load = await stage.load({ clients: 16, maxLifetimeSeconds: 0, holdMs: 10, pauseMs: 5 });
+    await stage.postgres.stop('fast');
+    const isHeld = ({ status }: LivePool): boolean => status?.outage?.pods.length === 2;
+    await waitForPool(namespace, POOL, 'both pods to hold their clients', isHeld, 10_000);
+    const paused = async (): Promise<readonly unknown[]> =>
+      Object.values(await show(namespace, POOL, 'DATABASES'))
+        .flat()
+        .filter(({ name }) => name === DATABASE)
+        .map((row) => row['paused']);
+    await until(
+      'both to be paused',
+      async () => (await paused()).every((value) => value === 1) || undefined,
+      5_000,
+      50,
+    );
+    await kubectl(['scale', '-n', OPERATOR_NAMESPACE, 'deployment/poolsmith', '--replicas=0']);
+    await until('the operator to be gone', async () => (await operatorPods()).length === 0 || undefined, 40_000, 100);
+    assert.deepEqual(await paused(), [0, 0]);
+    await stage.postgres.start();
+    const backMs = performance.now();
+    await load.done(100);
+    measured(`without an operator clients work again ${seconds(performance.now() - backMs)} after the server was back`);
+    await kubectl(['scale', '-n', OPERATOR_NAMESPACE, 'deployment/poolsmith', '--replicas=1']);
+    const isOver = ({ status }: LivePool): boolean => status?.outage === undefined;
+    await waitForPool(namespace, POOL, 'the end of the outage to be noted', isOver, 60_000);
   });
 
   describe('beside a second one', () => {

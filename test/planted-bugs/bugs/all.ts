@@ -6,11 +6,13 @@ import { HISTORY_BUGS } from './histories.ts';
 import { KUBERNETES_BUGS } from './kubernetes.ts';
 import { LEADER_BUGS } from './leaders.ts';
 import { LEDGER_BUGS } from './ledger.ts';
+import { LOST_SERVER_BUGS } from './lost-servers.ts';
 import { POD_BUGS } from './pods.ts';
 import { SIZING_BUGS } from './sizing.ts';
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   ...LEDGER_BUGS,
+  ...LOST_SERVER_BUGS,
   ...POD_BUGS,
   ...HISTORY_BUGS,
   ...SIZING_BUGS,

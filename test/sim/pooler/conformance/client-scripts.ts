@@ -20,6 +20,32 @@ export const CLIENT_SCRIPTS: readonly Script[] = [
     answers: { pause: 'done', paused: ['app→app 5/5 - paused'], resume: 'done', resumed: ['app→app 5/5 -'] },
   },
   {
+    name: 'closes on RECONNECT what is idle at once, and what is busy at the end of its transaction',
+    run: async (subject, say) => {
+      const { console, connect } = subject;
+      const [open, other] = [await connect('app'), await connect('app')];
+      await open.begin();
+      await other.work(1);
+      await until(subject, 'two servers', async () => (await servers(console)) === 2);
+      say('reconnect', await outcome(console.reconnect('app')));
+      await until(subject, 'the idle one to close', async () => (await servers(console)) === 1);
+      say('busy', await pools(console));
+      await open.commit();
+      await until(subject, 'no server', async () => (await servers(console)) === 0);
+      await other.work(1);
+      say('again', await pools(console));
+      say('nosuch', await outcome(console.reconnect('nosuch')));
+      say('lost', [open.lost(), other.lost()]);
+    },
+    answers: {
+      reconnect: 'done',
+      busy: ['app/app servers 1: 1 active, 0 idle; clients 2, 0 waiting'],
+      again: ['app/app servers 1: 0 active, 1 idle; clients 2, 0 waiting'],
+      nosuch: 'refused',
+      lost: [false, false],
+    },
+  },
+  {
     name: 'lets PAUSE wait for an open transaction, and later ones for RESUME',
     run: async (subject, say) => {
       const { console, connect, consoleOf } = subject;

@@ -1,0 +1,94 @@
+// Bugs with which clients would fail, or wait for nothing, when their server goes away or moves.
+import type { PlantedBug } from '../planted-bug.ts';
+
+const OUTAGE = 'src/plan/outage.ts';
+const OUTAGE_TESTS = 'test/plan/outage.test.ts';
+const ADDRESSES = 'src/controller/server-addresses.ts';
+const ADDRESS_TESTS = 'test/controller/server-addresses.test.ts';
+const STRAYS = 'src/plan/strays.ts';
+const STRAYS_TESTS = 'test/plan/strays.test.ts';
+
+export const LOST_SERVER_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'one-witness-is-enough',
+    rule: 'an operator that is cut off by itself pauses nobody',
+    file: OUTAGE,
+    find: 'reading.lostServers === true,',
+    replace: 'reading.lostServers !== undefined,',
+    caughtBy: [{ tests: OUTAGE_TESTS, named: 'pauses nobody when only the operator is cut off' }],
+  },
+  {
+    name: 'paused-before-noted',
+    rule: 'a pod is noted in status before it is paused for an outage: else nobody would resume it after a crash',
+    file: OUTAGE,
+    find: 'const actions = held.flatMap(',
+    replace: 'const actions = [...held, ...losing].flatMap(',
+    caughtBy: [{ tests: OUTAGE_TESTS, named: 'is waited for: pods are noted in status, then paused' }],
+  },
+  {
+    name: 'waits-without-end',
+    rule: 'clients wait for a lost server two minutes at most',
+    file: OUTAGE,
+    find: '> OUTAGE_WAIT_MS) return release(former, states, true);',
+    replace: '> 100 * OUTAGE_WAIT_MS) return release(former, states, true);',
+    caughtBy: [{ tests: OUTAGE_TESTS, named: 'is waited for two minutes' }],
+  },
+  {
+    name: 'waits-twice-in-one-outage',
+    rule: 'an outage that took too long is not waited for again',
+    file: OUTAGE,
+    find: 'if (left.length === 0 && !isLasting) return NONE;',
+    replace: 'if (left.length === 0) return NONE;',
+    caughtBy: [{ tests: OUTAGE_TESTS, named: 'is waited for two minutes' }],
+  },
+  {
+    name: 'note-taken-back-too-soon',
+    rule: 'a pod stays noted until it was read back as resumed',
+    file: OUTAGE,
+    find: '(reading?.ok !== true || pausedOf(reading.view.databases).length > 0),',
+    replace: 'reading?.ok !== true,',
+    caughtBy: [{ tests: OUTAGE_TESTS, named: 'is resumed from by whoever leads next' }],
+  },
+  {
+    name: 'idle-pool-counts-as-lost',
+    rule: 'a pool that lost its last server connection to idleness is no witness of a lost server',
+    file: 'src/controller/lost-servers.ts',
+    find: '<= MOMENT_MS;',
+    replace: '<= 100 * MOMENT_MS;',
+    caughtBy: [
+      {
+        tests: 'test/controller/lost-servers.test.ts',
+        named: 'are not told of a pod that has been idle, or was never seen with one',
+      },
+    ],
+  },
+  {
+    name: 'login-counts-as-connection',
+    rule: 'a login that never ends is no server connection',
+    file: 'src/controller/lost-servers.ts',
+    find: 'sum + servers - serversLogin',
+    replace: 'sum + servers + 0 * serversLogin',
+    caughtBy: [
+      {
+        tests: 'test/controller/lost-servers.test.ts',
+        named: 'are told of a pod that had some a moment ago; logins that never end are none',
+      },
+    ],
+  },
+  {
+    name: 'names-in-turns-followed',
+    rule: 'a name that answers in turns moves nobody',
+    file: ADDRESSES,
+    find: '!watched.left.has(address);',
+    replace: 'watched.left.size >= 0;',
+    caughtBy: [{ tests: ADDRESS_TESTS, named: 'says nothing of a name that comes back: it answers in turns' }],
+  },
+  {
+    name: 'reconnected-to-the-former-address',
+    rule: 'connections are brought over once PgBouncer has forgotten the former address',
+    file: STRAYS,
+    find: 'if (restMs > 0 || strays.length === 0) return [];',
+    replace: 'if (strays.length === 0) return [];',
+    caughtBy: [{ tests: STRAYS_TESTS, named: 'are left for as long as PgBouncer remembers the former address' }],
+  },
+];
