@@ -140,7 +140,7 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
     },
     { once: true },
   );
-  let hasLed = false;
+  let hasLed = false as boolean;
   const lead = (): void => {
     if (!options.leaderElect) {
       hasLed = true;

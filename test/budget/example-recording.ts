@@ -10,6 +10,7 @@ const EVERY_MS = 50;
 export function exampleRecording(changes: Partial<Recording> = {}): Recording {
   return {
     ...{ name: 'example', what: 'an example', planned: true, convergeLimitMs: undefined, clients: 20 },
+    ...{ offered: 'all' as const, leastServed: undefined },
     window: { beforeMs: START_MS, operationMs: OPERATION_MS, doneMs: START_MS + 8_000, endMs: END_MS },
     budget: [{ fromMs: 0, connections: 10 }],
     pods: [pod('a', '10.0.0.1'), pod('b', '10.0.0.2')],
@@ -34,7 +35,14 @@ export function samplesOf(
 
 export function attempt(at: number, changes: Partial<Attempt> = {}): Attempt {
   return {
-    ...{ endedMs: START_MS + at, addedMs: 10, library: 'node-postgres', recycles: true, outcome: 'done' },
+    ...{
+      dueMs: START_MS + at - 10,
+      endedMs: START_MS + at,
+      addedMs: 10,
+      library: 'node-postgres',
+      recycles: true,
+      outcome: 'done',
+    },
     ...changes,
   };
 }

@@ -24,6 +24,27 @@ describe('the figures of a run', () => {
     assert.equal(figures.samplesAboveUnexplained, 2);
   });
 
+  it('hold what was done against what was due, where clients keep to a schedule', () => {
+    const attempts = [
+      attempt(5_100),
+      attempt(6_100),
+      attempt(7_100),
+      // Due in the operation, done after it; and due before it, done in it.
+      attempt(8_200, { dueMs: START_MS + 7_500 }),
+      attempt(5_200, { dueMs: START_MS + 4_900 }),
+    ];
+    assert.equal(figuresOf(exampleRecording({ attempts, offered: 'half' })).servedRatio, 1);
+    const failing = [...attempts, attempt(7_300, { outcome: 'failed' })];
+    assert.equal(figuresOf(exampleRecording({ attempts: failing, offered: 'half' })).servedRatio, 0.8);
+  });
+
+  it('count the seconds of the operation in which nothing was done', () => {
+    const done = (...at: readonly number[]) => ({ attempts: at.map((ms) => attempt(ms)) });
+    assert.equal(figuresOf(exampleRecording(done(5_100, 6_100, 7_900))).silentSeconds, 0);
+    assert.equal(figuresOf(exampleRecording(done(5_100, 7_900))).silentSeconds, 1);
+    assert.equal(figuresOf(exampleRecording(done(4_900, 8_100))).silentSeconds, 3);
+  });
+
   it('hold each sample against the budget of its moment', () => {
     const budget = [
       { fromMs: 0, connections: 10 },

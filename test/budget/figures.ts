@@ -19,8 +19,12 @@ export type Figures = Readonly<{
   /** Of the time that a transaction took beyond what it meant to take. */
   p99BeforeMs: number;
   p99DuringMs: number;
-  /** Transactions per second during the operation over those before it. */
+  /** Transactions per second during the operation over those before it; over what was due then, where clients keep to a schedule. */
   servedRatio: number;
+  /** Whole seconds of the operation in which not one transaction was done. */
+  silentSeconds: number;
+  /** Mean share of the budget that was in use before the operation. */
+  meanShareBefore: number;
   /** From the last pod's becoming Ready (or the operation, where no pod does) to the end of all of it. */
   convergeMs: number;
   /** From the operation to the end of all of it. */
@@ -62,7 +66,15 @@ export function figuresOf(recording: Recording): Figures {
     p99BeforeMs: Math.round(percentile(addedTimes(before), 0.99)),
     p99DuringMs: Math.round(percentile(addedTimes(during), 0.99)),
     servedRatio: round(
-      perSecond(during, window.operationMs, window.doneMs) / perSecond(before, window.beforeMs, window.operationMs),
+      recording.offered === 'half'
+        ? during.filter(({ outcome }) => outcome === 'done').length /
+            attempts.filter(({ dueMs }) => dueMs >= window.operationMs && dueMs < window.doneMs).length
+        : perSecond(during, window.operationMs, window.doneMs) / perSecond(before, window.beforeMs, window.operationMs),
+      3,
+    ),
+    silentSeconds: silentSeconds(during, window.operationMs, window.doneMs),
+    meanShareBefore: round(
+      mean(samples.filter(({ atMs }) => atMs < window.operationMs).map((sample) => totalOf(sample) / inForce(sample))),
       2,
     ),
     convergeMs: Math.round(window.doneMs - lastReadyMs(recording)),
@@ -81,6 +93,18 @@ export function figuresOf(recording: Recording): Figures {
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
+}
+
+function silentSeconds(attempts: readonly Attempt[], fromMs: number, toMs: number): number {
+  const loud = new Set(
+    attempts.flatMap(({ outcome, endedMs }) => (outcome === 'done' ? [Math.floor((endedMs - fromMs) / 1000)] : [])),
+  );
+  const whole = Math.floor((toMs - fromMs) / 1000);
+  return Array.from({ length: whole }, (_, second) => second).filter((second) => !loud.has(second)).length;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }
 
 /** Between two looks, and from the window's ends to the next look. */

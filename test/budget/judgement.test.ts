@@ -59,6 +59,22 @@ describe('the judgement of a run', () => {
     assert.match(reasons.join(), /251 ms without a sample/);
   });
 
+  it('fails one that served less than is promised, or nothing for a second, and only where that is promised', () => {
+    const slow = { ...calm, servedRatio: 0.94 };
+    const silent = { ...calm, silentSeconds: 1 };
+    for (const figures of [slow, silent]) {
+      assert.equal(judge(figures, { ...nothing, leastServed: 0.95 }).verdict, 'failed');
+      assert.equal(judge(figures, nothing).verdict, 'passed');
+    }
+  });
+
+  it('does not count one at half of saturation that was not there, and asks it for no peak', () => {
+    const half = { ...nothing, offered: 'half' } as const;
+    assert.equal(judge({ ...calm, peakShare: 0.7, meanShareBefore: 0.5 }, half).verdict, 'passed');
+    for (const meanShareBefore of [0.1, 0.95])
+      assert.equal(judge({ ...calm, meanShareBefore }, half).verdict, 'does not count');
+  });
+
   it('calls one failed that failed, however little of it was seen', () => {
     const { verdict, reasons } = judge({ ...calm, lost: 1, maxGapMs: 900 }, nothing);
     assert.equal(verdict, 'failed');

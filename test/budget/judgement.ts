@@ -1,16 +1,25 @@
 // Which runs pass, and why the others do not: the rules by which the budget counts as proved.
 import type { Figures } from './figures.ts';
+import type { Offered } from './recording.ts';
 
 export const LEAST_PEAK_SHARE = 0.9;
 export const LONGEST_GAP_MS = 250;
+/** Connections in use before the operation, where half of saturation is asked for: backends that wait for their next client are open, too. */
+export const HALF = { least: 0.3, most: 0.9 } as const;
 
 /** `does not count`: too little was seen to say anything, so it proves nothing; it is no success. */
 export type Judgement = Readonly<{ verdict: 'passed' | 'failed' | 'does not count'; reasons: readonly string[] }>;
 
-export type Promised = Readonly<{ error: string | undefined; convergeLimitMs: number | undefined }>;
+export type Promised = Readonly<{
+  error: string | undefined;
+  convergeLimitMs: number | undefined;
+  offered?: Offered;
+  leastServed?: number | undefined;
+}>;
 
-export function judge(figures: Figures, { error, convergeLimitMs }: Promised): Judgement {
+export function judge(figures: Figures, { error, convergeLimitMs, offered = 'all', leastServed }: Promised): Judgement {
   const { samplesAboveUnexplained, lost, double, failed, planned, convergeMs, peakShare, maxGapMs } = figures;
+  const { servedRatio, silentSeconds, meanShareBefore } = figures;
   const failures = [
     ...(error === undefined ? [] : [`it did not come to its end: ${error.split('\n')[0] ?? ''}`]),
     ...(samplesAboveUnexplained > 0 ? [`${samplesAboveUnexplained} samples above the budget`] : []),
@@ -20,9 +29,16 @@ export function judge(figures: Figures, { error, convergeLimitMs }: Promised): J
     ...(convergeLimitMs !== undefined && convergeMs > convergeLimitMs
       ? [`converged ${seconds(convergeMs)} after the pods were Ready, promised are ${seconds(convergeLimitMs)}`]
       : []),
+    ...(leastServed !== undefined && servedRatio < leastServed
+      ? [`${percent(servedRatio)} of the offered load were served, promised are ${percent(leastServed)}`]
+      : []),
+    ...(leastServed !== undefined && silentSeconds > 0 ? [`${silentSeconds} seconds without a transaction`] : []),
   ];
   const doubts = [
-    ...(peakShare < LEAST_PEAK_SHARE
+    ...(offered === 'half' && (meanShareBefore < HALF.least || meanShareBefore > HALF.most)
+      ? [`${percent(meanShareBefore)} of the budget were in use before it, which is not half of saturation`]
+      : []),
+    ...(offered === 'all' && peakShare < LEAST_PEAK_SHARE
       ? [`the peak was ${percent(peakShare)} of the budget, below ${percent(LEAST_PEAK_SHARE)}`]
       : []),
     ...(maxGapMs > LONGEST_GAP_MS ? [`${maxGapMs} ms without a sample, more than ${LONGEST_GAP_MS}`] : []),

@@ -91,9 +91,9 @@ function finish(chosen: readonly Scenario[], measured: string): number {
   );
   const facts = [
     measured,
-    'Load: twice as many clients as the budget has connections, each beginning its next transaction at once; half on node-postgres, half on postgres.js; of each half renews its connections every 2 s at most (the drain window is 5 s), half keeps them for ever.',
+    'Load: twice as many clients as the budget has connections, each beginning its next transaction at once, or, at half of saturation, at random times of a schedule that keeps half of the connections busy; half on node-postgres, half on postgres.js; of each half renews its connections every 2 s at most (the drain window is 5 s), half keeps them for ever.',
     'Transactions write a unique token and are busy inside for 1 ms to 2 s (log-uniform); afterwards PostgreSQL is asked for every token.',
-    `A run counts only if its peak reached ${percent(LEAST_PEAK_SHARE)} of the budget and no two samples are more than ${LONGEST_GAP_MS} ms apart.`,
+    `A run counts only if its peak reached ${percent(LEAST_PEAK_SHARE)} of the budget (not at half of saturation) and no two samples are more than ${LONGEST_GAP_MS} ms apart.`,
   ];
   const intro =
     'PostgreSQL’s backends, counted in pg_stat_activity many times a second, while the fleet is changed and struck under load.';

@@ -4,6 +4,7 @@ import { isAtRest, targetSize } from '../../bench/proved.ts';
 import { until } from '../cluster/processes.ts';
 import { tryKubectl } from '../support/kubectl.ts';
 import { conditionOf } from '../support/pool.ts';
+import { APP } from '../support/stage.ts';
 import { scaleDeployment } from '../support/workload.ts';
 import type { World } from './world.ts';
 
@@ -44,6 +45,38 @@ async function holdsBudget(world: World): Promise<void> {
     return said?.status === 'True' && isAtRest(live, 2) && targetSize(live) <= LOW_BUDGET ? true : undefined;
   };
   await until('the lower budget to hold', holds, 30_000);
+}
+
+/** Returns once every pod was read back as paused. */
+export async function pauseFor(world: World, forMs: number): Promise<void> {
+  const untilTime = new Date(Date.now() + forMs).toISOString();
+  await world.apply((pool) => pool.with({ pause: { until: untilTime } }));
+  const isPaused = async (): Promise<true | undefined> =>
+    (await world.live()).status?.pause?.state === 'Paused' ? true : undefined;
+  await until('the fleet to be paused', isPaused, 20_000, 50);
+  world.recorder.mark('note', 'paused');
+}
+
+/** Returns once the former server has no connection of the fleet any more. */
+export async function switchOver(world: World): Promise<void> {
+  const { second, stage } = world;
+  if (second === undefined) throw new Error('there is no second server');
+  await world.apply((pool) => pool.onServer(second.host).withMonitor('monitor'));
+  const isLeft = async (): Promise<true | undefined> => {
+    const [row] = await stage.sql(`SELECT count(*)::int AS count FROM pg_stat_activity WHERE usename = '${APP.name}'`);
+    return row?.['count'] === 0 ? true : undefined;
+  };
+  await until('the former server to have no connection', isLeft, 30_000, 50);
+  world.recorder.mark('note', 'no connection to the former server');
+}
+
+/** Within a pause, so that nobody's transaction is cut; it is ended once the server is back. */
+export async function restartInPause(world: World): Promise<void> {
+  const { pool } = world;
+  await pauseFor(world, 60_000);
+  await world.stage.postgres.restartWith({});
+  world.recorder.mark('note', 'PostgreSQL up');
+  await world.apply(() => pool);
 }
 
 export async function scaleWorkload(world: World, replicas: number, arrived: (size: number) => boolean): Promise<void> {

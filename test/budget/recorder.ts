@@ -1,32 +1,34 @@
 // Records one run: the load, the samples and the pods around whatever happens to a fleet, whosever fleet it is.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SUPERUSER } from '../support/cluster-postgres.ts';
+import { SUPERUSER, type ClusterPostgres } from '../support/cluster-postgres.ts';
 import type { Address } from '../support/service.ts';
-import { APP, closing, DATABASE, MONITOR, type Stage } from '../support/stage.ts';
+import { APP, DATABASE, MONITOR, type Stage } from '../support/stage.ts';
 import { operatorActions } from './operator-actions.ts';
 import { PodWatch, type PodView } from './pod-watch.ts';
-import { nowMs, type BudgetStep, type Mark, type Recording } from './recording.ts';
+import { nowMs, type BudgetStep, type Mark, type Offered, type Recording } from './recording.ts';
 import { Sampler } from './sampler.ts';
-import { SaturatingLoad } from './saturating-load.ts';
+import { clientsOf, TokenLoad } from './token-load.ts';
 
 const WARM_UP_MS = 3_000;
 const BEFORE_MS = 8_000;
 /** Shorter operations are looked at for this long, else their throughput would be chance. */
 const DURING_LEAST_MS = 5_000;
 const AFTER_MS = 2_000;
-/** Clients that always want a server, for each connection of the budget. */
-const CLIENTS_PER_CONNECTION = 2;
 
 export type Run = Readonly<{
   name: string;
   what: string;
   planned: boolean;
   convergeLimitMs?: number;
+  offered?: Offered;
+  leastServed?: number;
   budget: number;
   seed: number;
   /** Where clients connect, and which pods are the fleet's. */
   address: Address;
   podSelector: string;
+  /** Another server that the fleet may be brought to. */
+  second?: ClusterPostgres | undefined;
 }>;
 
 /** What may be told and asked while it records. */
@@ -67,11 +69,15 @@ export async function record(
   happen: (recorder: Recorder) => Promise<void>,
 ): Promise<Recording> {
   const { name: user, password } = APP;
-  const clients = CLIENTS_PER_CONNECTION * run.budget;
+  const { offered = 'all', budget, seed } = run;
+  const servers = [stage.postgres, ...(run.second === undefined ? [] : [run.second])];
   const address = { ...run.address, database: DATABASE, user, password };
-  await using sampler = await Sampler.start(await stage.postgres.address(), [SUPERUSER.name, MONITOR.name]);
+  await using sampler = await Sampler.start(await Promise.all(servers.map((server) => server.address())), [
+    SUPERUSER.name,
+    MONITOR.name,
+  ]);
   await using podWatch = await PodWatch.start(stage.namespace, run.podSelector);
-  await using load = await SaturatingLoad.start(address, clients, run.seed);
+  await using load = await TokenLoad.start(address, { offered, budget, seed });
   await sleep(WARM_UP_MS);
   const since = new Date();
   const beforeMs = nowMs();
@@ -88,11 +94,10 @@ export async function record(
   await sleep(AFTER_MS);
   const endMs = nowMs();
   await load.stop();
-  await using direct = closing(await stage.postgres.connect(DATABASE));
-  const { name, what, planned, convergeLimitMs } = run;
+  const { name, what, planned, convergeLimitMs, leastServed } = run;
   return {
-    ...{ name, what, planned, convergeLimitMs, clients, error },
-    audit: await load.audit(direct.client),
+    ...{ name, what, planned, convergeLimitMs, offered, leastServed, clients: clientsOf(budget), error },
+    audit: await auditOn(servers, load),
     window: { beforeMs, operationMs, doneMs, endMs },
     budget: recorder.budget,
     pods: podWatch.lives,
@@ -102,4 +107,13 @@ export async function record(
     marks: recorder.marks,
     operatorActions: await operatorActions(since, stage.namespace),
   };
+}
+
+async function auditOn(servers: readonly ClusterPostgres[], load: TokenLoad): Promise<Recording['audit']> {
+  const direct = await Promise.all(servers.map((server) => server.connect(DATABASE)));
+  try {
+    return await load.audit(direct);
+  } finally {
+    await Promise.all(direct.map((client) => client.end()));
+  }
 }

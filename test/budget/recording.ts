@@ -19,6 +19,8 @@ export type Sample = Readonly<{
 export type Outcome = 'done' | 'failed' | 'closedBetween';
 
 export type Attempt = Readonly<{
+  /** When it was to begin. */
+  dueMs: number;
   endedMs: number;
   /** What it took beyond the time that it meant to spend inside the transaction. */
   addedMs: number;
@@ -40,6 +42,9 @@ export type PodLife = Readonly<{
   goneMs: number | undefined;
 }>;
 
+/** What clients ask for: all that they can get, or half of what the fleet can serve, by a schedule of their own. */
+export type Offered = 'all' | 'half';
+
 /** The budget in force from that moment on. */
 export type BudgetStep = Readonly<{ fromMs: number; connections: number }>;
 
@@ -53,6 +58,9 @@ export type Recording = Readonly<{
   planned: boolean;
   /** To be converged this long after the last pod is Ready; undefined where nothing is promised. */
   convergeLimitMs: number | undefined;
+  offered: Offered;
+  /** Least share of what is due during the operation that has to be served in it, without a silent second; undefined where nothing is promised. */
+  leastServed: number | undefined;
   /** First sample of the steady load, the operation, the end of all of it. */
   window: Readonly<{ beforeMs: number; operationMs: number; doneMs: number; endMs: number }>;
   budget: readonly BudgetStep[];

@@ -49,7 +49,16 @@ export const COLUMNS: readonly Column[] = [
     meaning: 'time added to a transaction (waiting for a server included), before → during',
     text: ({ figures }) => `${figures.p99BeforeMs} → ${figures.p99DuringMs}`,
   },
-  { title: 'served', meaning: 'throughput during over before', text: ({ figures }) => percent(figures.servedRatio) },
+  {
+    title: 'served',
+    meaning: 'throughput during over before; at half of saturation: done over due',
+    text: ({ figures }) => percent(figures.servedRatio),
+  },
+  {
+    title: 'silent s',
+    meaning: 'whole seconds of the operation without a transaction',
+    text: ({ figures }) => String(figures.silentSeconds),
+  },
   {
     title: 'converge s',
     meaning: 'from the last pod’s becoming Ready (or the operation) to rest',

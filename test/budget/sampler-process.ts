@@ -6,7 +6,7 @@ import { hastenBackend, hastenThisProcess } from './sampler-priority.ts';
 
 /** `lost`: backends of this address that began before that are those of a killed PgBouncer. */
 export type SamplerOrder =
-  | Readonly<{ kind: 'start'; address: pg.ClientConfig; ignoreRoles: readonly string[]; everyMs: number }>
+  | Readonly<{ kind: 'start'; addresses: readonly pg.ClientConfig[]; ignoreRoles: readonly string[]; everyMs: number }>
   | Readonly<{ kind: 'lost'; address: string; beforeMs: number }>
   | Readonly<{ kind: 'stop' }>;
 
@@ -25,7 +25,7 @@ const lost: { readonly address: string; readonly beforeMs: number }[] = [];
 process.on('message', (order: SamplerOrder) => {
   switch (order.kind) {
     case 'start':
-      void run(order.address, order.ignoreRoles, order.everyMs);
+      void run(order.addresses, order.ignoreRoles, order.everyMs);
       break;
     case 'lost':
       lost.push(order);
@@ -40,28 +40,40 @@ process.on('disconnect', () => {
   stopping.abort();
 });
 
-async function run(address: pg.ClientConfig, ignoreRoles: readonly string[], everyMs: number): Promise<void> {
+async function run(
+  addresses: readonly pg.ClientConfig[],
+  ignoreRoles: readonly string[],
+  everyMs: number,
+): Promise<void> {
   const { signal } = stopping;
   await hastenThisProcess();
-  let client: pg.Client | undefined;
+  let clients: readonly pg.Client[] = [];
   while (!signal.aborted) {
     try {
-      client ??= await connect(address);
-      tell(await look(client, ignoreRoles));
+      if (clients.length === 0) clients = await Promise.all(addresses.map(connect));
+      tell(sumOf(await Promise.all(clients.map((client) => look(client, ignoreRoles)))));
       await sleep(everyMs);
     } catch (error) {
-      client?.end().catch(() => undefined);
-      client = undefined;
+      for (const client of clients) client.end().catch(() => undefined);
+      clients = [];
       if (isRefusal(error)) tell({ atMs: nowMs(), byAddress: {}, orphans: 0, isRefused: true });
       await sleep(RECONNECT_MS);
     }
   }
-  await client?.end().catch(() => undefined);
+  for (const client of clients) await client.end().catch(() => undefined);
   if (process.connected) process.disconnect();
 }
 
 function tell(sample: Sample): void {
   if (process.connected) process.send?.(sample);
+}
+
+/** A connection that moves from one server to the other may be seen at both: counted twice rather than missed. */
+function sumOf(samples: readonly Sample[]): Sample {
+  const byAddress: Record<string, number> = {};
+  for (const sample of samples)
+    for (const [from, count] of Object.entries(sample.byAddress)) byAddress[from] = (byAddress[from] ?? 0) + count;
+  return { atMs: nowMs(), byAddress, orphans: samples.reduce((sum, { orphans }) => sum + orphans, 0) };
 }
 
 async function look(client: pg.Client, ignoreRoles: readonly string[]): Promise<Sample> {

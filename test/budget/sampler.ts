@@ -27,10 +27,10 @@ export class Sampler implements AsyncDisposable {
     });
   }
 
-  /** Resolves with the first sample taken. `address` is PostgreSQL itself, as a role with pg_monitor; roles that are not the fleet's are left out. */
-  static async start(address: pg.ClientConfig, ignoreRoles: readonly string[]): Promise<Sampler> {
+  /** Resolves with the first sample taken. `addresses` are PostgreSQL itself, as a role with pg_monitor; of several servers the sum is taken. Roles that are not the fleet's are left out. */
+  static async start(addresses: readonly pg.ClientConfig[], ignoreRoles: readonly string[]): Promise<Sampler> {
     const sampler = new Sampler();
-    sampler.#order({ kind: 'start', address, ignoreRoles, everyMs: EVERY_MS });
+    sampler.#order({ kind: 'start', addresses, ignoreRoles, everyMs: EVERY_MS });
     const first = (): true | undefined => sampler.samples.length > 0 || undefined;
     await until('the first sample of backends', first, FIRST_LIMIT_MS);
     return sampler;

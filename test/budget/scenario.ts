@@ -1,5 +1,6 @@
 // What a scenario is: a row of the table, from the fleet it begins with to the state that ends it.
 import type { LivePool, PoolConfigBuilder } from '../support/pool.ts';
+import type { Offered } from './recording.ts';
 import type { World } from './world.ts';
 
 /** Something asked of the fleet or done to it, as soon as its moment has come. */
@@ -16,6 +17,12 @@ export type Scenario = Readonly<{
   what: string;
   /** People do such things on purpose, so no transaction may fail for it. */
   planned: boolean;
+  /** What clients ask for; all that they can get when left out. */
+  offered?: Offered;
+  /** See `Recording`. */
+  leastServed?: number;
+  /** Another server stands by. */
+  hasSecondServer?: boolean;
   budget: number;
   replicas: number;
   /** The fleet at the beginning, where it is not just that budget and those replicas. */

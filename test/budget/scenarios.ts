@@ -10,7 +10,18 @@ import {
   twoOperators,
   upgradeOperator,
 } from './operator-faults.ts';
-import { evict, HIGH_BUDGET, LOW_BUDGET, lowerBudget, raiseBudget, scaleWorkload, WEB } from './operations.ts';
+import {
+  evict,
+  HIGH_BUDGET,
+  LOW_BUDGET,
+  lowerBudget,
+  pauseFor,
+  raiseBudget,
+  restartInPause,
+  scaleWorkload,
+  switchOver,
+  WEB,
+} from './operations.ts';
 import type { Scenario, Step } from './scenario.ts';
 import { API_AWAY_MS, apiServerAway, postgresAway } from './server-faults.ts';
 import type { World } from './world.ts';
@@ -95,6 +106,45 @@ const eviction: Scenario = {
   done: oneIsNew,
 };
 
+const PAUSE_MS = 8_000;
+
+const pause: Scenario = {
+  name: 'pause',
+  what: 'pause of 8 s',
+  ...{ planned: true, budget: BUDGET, replicas: 3, endReplicas: 3 },
+  steps: [{ kind: 'operation', what: 'paused until 8 s later', act: (world) => pauseFor(world, PAUSE_MS) }],
+  done: (_, live) => live.status?.pause?.state === 'Ended',
+};
+
+const switchover: Scenario = {
+  name: 'switchover',
+  what: 'switchover to another server, both up',
+  ...{ planned: true, budget: BUDGET, replicas: 3, endReplicas: 3, hasSecondServer: true },
+  steps: [{ kind: 'operation', what: 'the host is changed', act: switchOver }],
+  done: always,
+};
+
+const restartInAPause: Scenario = {
+  name: 'restart-in-pause',
+  what: 'PostgreSQL restarted in a pause',
+  ...{ planned: true, budget: BUDGET, replicas: 3, endReplicas: 3 },
+  steps: [{ kind: 'operation', what: 'paused, and PostgreSQL restarted', act: restartInPause }],
+  done: (_, live) => live.status?.pause === undefined,
+};
+
+/** Of what clients ask for at half of saturation, in an operation that takes nothing from them. */
+const LEAST_SERVED = 0.95;
+
+function atHalf(scenario: Scenario, leastServed?: number): Scenario {
+  return {
+    ...scenario,
+    name: `${scenario.name}-half`,
+    what: `${scenario.what}, at half of saturation`,
+    offered: 'half',
+    ...(leastServed === undefined ? {} : { leastServed }),
+  };
+}
+
 /** The same with the operator's process killed once the thing is half done. */
 function withOperatorKilled(scenario: Scenario, what: string, holds: (world: World) => boolean): Scenario {
   return {
@@ -115,6 +165,15 @@ export const SCENARIOS: readonly Scenario[] = [
   podKilled,
   containerKilled,
   eviction,
+  pause,
+  switchover,
+  restartInAPause,
+  atHalf(scaleOut, LEAST_SERVED),
+  atHalf(scaleIn, LEAST_SERVED),
+  atHalf(rollout, LEAST_SERVED),
+  atHalf(eviction, LEAST_SERVED),
+  atHalf(switchover, LEAST_SERVED),
+  atHalf(pause),
   withOperatorKilled(scaleOut, 'when the first new pod is Ready', aNewOneIsReady),
   withOperatorKilled(scaleIn, 'while pods drain', someDrain),
   withOperatorKilled(rollout, 'while the first pod drains', someDrain),

@@ -7,6 +7,7 @@ import { killContainer } from '../support/kill.ts';
 import { applyPool, readPool, type LivePool, type PoolConfigBuilder } from '../support/pool.ts';
 import { POOL, type Stage } from '../support/stage.ts';
 import type { PodView } from './pod-watch.ts';
+import type { ClusterPostgres } from '../support/cluster-postgres.ts';
 import type { Recorder } from './recorder.ts';
 
 /** How long a moment that a fault waits for may take to come. */
@@ -15,9 +16,11 @@ const MOMENT_LIMIT_MS = 20_000;
 export class World {
   readonly stage: Stage;
   readonly recorder: Recorder;
+  readonly second: ClusterPostgres | undefined;
   pool: PoolConfigBuilder;
 
-  constructor(stage: Stage, pool: PoolConfigBuilder, recorder: Recorder) {
+  constructor(stage: Stage, pool: PoolConfigBuilder, recorder: Recorder, second?: ClusterPostgres) {
+    this.second = second;
     this.stage = stage;
     this.pool = pool;
     this.recorder = recorder;

@@ -1,4 +1,4 @@
-// Clients that always want a server: as soon as one transaction has ended the next one begins. Two libraries, and both ways to keep a connection.
+// Clients that write tokens: as fast as they can, or by a schedule that asks for half of what the fleet can serve. Two libraries, and both ways to keep a connection.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
@@ -6,13 +6,20 @@ import type { ThreadTally } from '../../demo/client/tally.ts';
 import { until } from '../cluster/processes.ts';
 import { auditOrders } from '../support/load.ts';
 import { randomOf } from '../support/random.ts';
-import { busyMs } from './busy-time.ts';
+import { busyMs, MEAN_MS } from './busy-time.ts';
 import { nodePostgresClient } from './node-postgres-client.ts';
 import { postgresJsClient } from './postgres-js-client.ts';
-import { nowMs, type Attempt, type Library, type TokenAudit } from './recording.ts';
+import { nowMs, type Attempt, type Library, type Offered, type TokenAudit } from './recording.ts';
 import type { Client, ClientOptions, Result } from './transaction.ts';
 
 export type LoadAddress = Omit<ClientOptions, 'maxLifetimeMs'>;
+
+export type LoadShape = Readonly<{ offered: Offered; budget: number; seed: number }>;
+
+/** Clients for each connection of the budget. */
+const CLIENTS_PER_CONNECTION = 2;
+/** Mean time from one due transaction of a client to the next: with it half of the budget's connections are busy. */
+const HALF_CYCLE_MS = 2 * CLIENTS_PER_CONNECTION * MEAN_MS;
 
 /** With a transaction of 2 s and the wait for a server still within a drain window of 5 s. */
 const LIFETIME_MS = 2_000;
@@ -21,17 +28,20 @@ const RETRY_MS = 200;
 const STOP_LIMIT_MS = 30_000;
 
 /** Runs from `start` to `stop`. Every fourth client each: library × kept for ever or renewed. */
-export class SaturatingLoad implements AsyncDisposable {
+export class TokenLoad implements AsyncDisposable {
   readonly #clients: readonly Client[];
   readonly #tokens: Record<string, ThreadTally> = {};
   readonly #attempts: Attempt[] = [];
   readonly #errors: Record<string, number> = {};
   readonly #stopping = new AbortController();
   readonly #running: Promise<unknown>;
+  readonly #offered: Offered;
   #unfinished: number;
 
-  private constructor(address: LoadAddress, count: number, seed: number) {
+  private constructor(address: LoadAddress, { offered, budget, seed }: LoadShape) {
     const random = randomOf(seed);
+    const count = clientsOf(budget);
+    this.#offered = offered;
     const run = randomBytes(4).toString('hex');
     const members = Array.from({ length: count }, (_, index) => {
       const library: Library = index % 2 === 0 ? 'node-postgres' : 'postgres.js';
@@ -47,8 +57,9 @@ export class SaturatingLoad implements AsyncDisposable {
   }
 
   /** Resolves once every client has done a transaction. @throws with the errors when they do not within `timeoutMs`. */
-  static async start(address: LoadAddress, clients: number, seed: number, timeoutMs = 30_000): Promise<SaturatingLoad> {
-    const load = new SaturatingLoad(address, clients, seed);
+  static async start(address: LoadAddress, shape: LoadShape, timeoutMs = 30_000): Promise<TokenLoad> {
+    const load = new TokenLoad(address, shape);
+    const clients = clientsOf(shape.budget);
     const working = (): number => Object.values(load.#tokens).filter(({ acknowledged }) => acknowledged > 0).length;
     try {
       await until(`a transaction of each of ${clients} clients`, () => working() === clients || undefined, timeoutMs);
@@ -87,9 +98,9 @@ export class SaturatingLoad implements AsyncDisposable {
     return this.stop();
   }
 
-  /** After `stop`: asks PostgreSQL (`direct`: past the fleet) about every token. */
-  async audit(direct: pg.Client): Promise<TokenAudit> {
-    const { acknowledged, lost, double, unknown } = await auditOrders([direct], this.#tokens);
+  /** After `stop`: asks every PostgreSQL that it wrote to (`direct`: past the fleet) about every token. */
+  async audit(direct: readonly pg.Client[]): Promise<TokenAudit> {
+    const { acknowledged, lost, double, unknown } = await auditOrders(direct, this.#tokens);
     return { acknowledged, lost, double, unknown };
   }
 
@@ -102,13 +113,19 @@ export class SaturatingLoad implements AsyncDisposable {
     const own = { lastSeq: 0, acknowledged: 0, unknown: [] as number[] };
     this.#tokens[name] = own;
     let seq = 1;
+    let dueMs = nowMs() + (this.#offered === 'half' ? HALF_CYCLE_MS * random() : 0);
     while (!signal.aborted) {
+      if (this.#offered === 'all') dueMs = nowMs();
+      // Arrivals know nothing of each other, and one that is late does not put off the next.
+      else await sleep(Math.max(0, dueMs - nowMs()), undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) break;
       const insideMs = busyMs(random());
       const startedMs = nowMs();
       const result = await client.transact({ client: name, seq, acknowledged: own.acknowledged }, insideMs);
       const endedMs = nowMs();
       const outcome = outcomeOf(result, recycles);
-      this.#attempts.push({ endedMs, addedMs: endedMs - startedMs - insideMs, library, recycles, outcome });
+      this.#attempts.push({ dueMs, endedMs, addedMs: endedMs - startedMs - insideMs, library, recycles, outcome });
+      dueMs -= HALF_CYCLE_MS * Math.log(1 - random());
       if (result.isDone) {
         own.acknowledged += 1;
         own.lastSeq = seq;
@@ -128,6 +145,10 @@ export class SaturatingLoad implements AsyncDisposable {
     }
     this.#unfinished -= 1;
   }
+}
+
+export function clientsOf(budget: number): number {
+  return CLIENTS_PER_CONNECTION * budget;
 }
 
 function outcomeOf(result: Result, recycles: boolean): Attempt['outcome'] {
