@@ -298,6 +298,10 @@ type EventEntry = { readonly type: 'Normal' | 'Warning'; readonly meaning: strin
 
 /** Events that tell of a step; a fault is told as an event with the reason of its condition. */
 export const EVENTS = {
+  BudgetStoodAside: {
+    type: 'Normal',
+    meaning: 'A disruption budget of somebody else chooses the pods, so that of the fleet chooses nobody.',
+  },
   ClientsHeld: { type: 'Warning', meaning: 'The server is gone: pools were paused, and their clients wait.' },
   ClientsReleased: { type: 'Normal', meaning: 'Pools that were paused because the server was gone are resumed.' },
   FleetPaused: { type: 'Normal', meaning: 'Every pod was read back as paused.' },

@@ -5,7 +5,15 @@ import { ANNOTATION, CONTAINER, LABEL } from '../model/names.ts';
 import type { ContainerFacts, PodFacts, ReplicaSetFacts, SecretReading } from '../model/observation.ts';
 import { SecretText } from '../model/secret-text.ts';
 import type { WorkloadFacts } from '../sizing/demand.ts';
-import type { Deployment, LiveObject, Pod, ReplicaSet, Secret, StatefulSet } from '../kube/resources.ts';
+import type {
+  Deployment,
+  LiveObject,
+  Pod,
+  PodDisruptionBudget,
+  ReplicaSet,
+  Secret,
+  StatefulSet,
+} from '../kube/resources.ts';
 
 export function podFacts(pod: Pod): PodFacts {
   const { metadata, status } = pod;
@@ -121,6 +129,16 @@ export function projectWorkload<T extends Deployment | StatefulSet>(raw: T): T {
     spec: { replicas: spec?.replicas, strategy: spec?.strategy, template: { spec: { containers } } },
     status: { replicas: status?.replicas },
   } as unknown as T;
+}
+
+/** Keeps what tells whose it is and which pods it chooses. */
+export function projectDisruptionBudget(raw: PodDisruptionBudget): PodDisruptionBudget {
+  const { name, namespace, uid, resourceVersion, labels } = raw.metadata;
+  return {
+    ...{ apiVersion: raw.apiVersion, kind: raw.kind },
+    metadata: { name, namespace, uid, resourceVersion, labels },
+    spec: { selector: raw.spec?.selector },
+  } as PodDisruptionBudget;
 }
 
 export function ownedBy(object: LiveObject, uid: string): boolean {

@@ -67,10 +67,10 @@ export async function observe(
   const nowMs = clock.now();
   const children = readChildren(options, key, pool);
   const credentials = readCredentials(world, pool);
-  const pods = world.pods
+  const own = world.pods
     .byIndex('pool', key)
-    .filter((pod) => pod.metadata.ownerReferences?.some((owner) => owner.kind === 'ReplicaSet') === true)
-    .map(podFacts);
+    .filter((pod) => pod.metadata.ownerReferences?.some((owner) => owner.kind === 'ReplicaSet') === true);
+  const pods = own.map(podFacts);
   const base: Observation = {
     nowMs,
     epoch,
@@ -88,6 +88,7 @@ export async function observe(
       .map(replicaSetFacts),
     pods,
     poolers: new Map(),
+    budgetsOfOthers: world.budgetsOfOthers(pool.metadata.namespace, own),
     neighbours: world.neighbours(pool).map(neighbour),
     fleetAddresses: fleetAddresses(world, pool),
   };

@@ -7,6 +7,7 @@ import {
   type Deployment,
   type LiveObject,
   type Pod,
+  type PodDisruptionBudget,
   type ReplicaSet,
   type Resource,
   type Secret,
@@ -14,11 +15,12 @@ import {
 } from '../kube/resources.ts';
 import { SecretWatches } from '../kube/secret-watches.ts';
 import { Store } from '../kube/store.ts';
+import { isSelected } from '../model/label-selector.ts';
 import { LABEL } from '../model/names.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { CHILD_KINDS, type ChildKind } from './child-kinds.ts';
-import { projectWorkload } from './facts.ts';
+import { projectDisruptionBudget, projectWorkload } from './facts.ts';
 
 export type LivePool = PoolConfig & LiveObject;
 
@@ -42,6 +44,12 @@ function poolKeys({ metadata }: LiveObject): readonly string[] {
   return pool === undefined ? [] : [`${metadata.namespace ?? ''}/${pool}`];
 }
 
+function isOurs({ metadata }: LiveObject): boolean {
+  return (
+    metadata.labels?.['app.kubernetes.io/managed-by'] === 'poolsmith' && poolKeys({ metadata } as LiveObject).length > 0
+  );
+}
+
 /** Life: `start` → running until `stop`. Nothing is decided before `waitForSync`. */
 export class World {
   readonly pools: Store<LivePool>;
@@ -50,6 +58,8 @@ export class World {
   readonly children: ReadonlyMap<ChildKind, Store<LiveObject>>;
   readonly deployments: Store<Deployment>;
   readonly statefulSets: Store<StatefulSet>;
+  /** Everybody's, because Kubernetes evicts no pod that two of them choose. */
+  readonly disruptionBudgets: Store<PodDisruptionBudget>;
   readonly secrets: SecretWatches;
   readonly #options: WorldOptions;
   readonly #reflectors: Reflector<LiveObject>[] = [];
@@ -67,6 +77,7 @@ export class World {
     );
     this.deployments = new Store<Deployment>({ log });
     this.statefulSets = new Store<StatefulSet>({ log });
+    this.disruptionBudgets = new Store<PodDisruptionBudget>({ log, indexes: NAMESPACE_INDEX });
     this.secrets = new SecretWatches({ client, clock, log, random });
     this.#follow();
   }
@@ -107,6 +118,18 @@ export class World {
     return this.child('ReplicaSet').byIndex('pool', key);
   }
 
+  /** Disruption budgets of others that choose one of these pods, by name. */
+  budgetsOfOthers(namespace: string, pods: readonly Pod[]): readonly string[] {
+    return this.disruptionBudgets
+      .byIndex('namespace', namespace)
+      .filter(
+        (budget) =>
+          !isOurs(budget) && pods.some(({ metadata }) => isSelected(budget.spec?.selector, metadata.labels ?? {})),
+      )
+      .map(({ metadata }) => metadata.name)
+      .sort();
+  }
+
   /** PoolConfigs that use the same server, the given one left out. */
   neighbours(pool: LivePool): readonly LivePool[] {
     return this.pools.list().filter((other) => other.metadata.uid !== pool.metadata.uid && sameServer(other, pool));
@@ -120,6 +143,7 @@ export class World {
     for (const [kind, store] of this.children) this.#reflect<LiveObject>(CHILD_KINDS[kind], store, own);
     this.#reflect(RESOURCES.Deployment, this.deployments, undefined, projectWorkload);
     this.#reflect(RESOURCES.StatefulSet, this.statefulSets, undefined, projectWorkload);
+    this.#reflect(RESOURCES.PodDisruptionBudget, this.disruptionBudgets, undefined, projectDisruptionBudget);
     this.pools.subscribe(({ object, source }) => {
       onChange(`${object.metadata.namespace}/${object.metadata.name}`, source);
       for (const other of this.neighbours(object))
@@ -135,6 +159,11 @@ export class World {
         for (const key of this.#poolsUsing(object)) onChange(key, source);
       });
     }
+    this.disruptionBudgets.subscribe(({ object, source }) => {
+      if (isOurs(object)) return;
+      for (const pool of this.pools.byIndex('namespace', object.metadata.namespace ?? ''))
+        onChange(`${pool.metadata.namespace}/${pool.metadata.name}`, source);
+    });
     this.secrets.onChange((owners) => {
       for (const owner of owners) onChange(owner, 'watch');
     });

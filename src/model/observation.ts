@@ -137,6 +137,8 @@ export type Observation = {
   readonly replicaSets: readonly ReplicaSetFacts[];
   readonly pods: readonly PodFacts[];
   /** Keyed by pod uid. */
+  /** Names of disruption budgets of others that choose pods of the fleet. */
+  readonly budgetsOfOthers?: readonly string[];
   /** Since when the server's host leads to the one address that it leads to now; undefined where that is not known. */
   readonly leadsSinceMs?: number;
   readonly poolers: ReadonlyMap<string, PoolerReading>;

@@ -100,20 +100,26 @@ function inVersionOf(live: KubeObject | undefined, object: KubeObject): KubeObje
 }
 
 export function planStaticChildren(observation: Observation): readonly Action[] {
-  return STATIC_CHILDREN.map((render) => render(observation.pool)).flatMap((object): readonly Action[] => {
+  const { pool, budgetsOfOthers = [] } = observation;
+  const standsAside = budgetsOfOthers.length > 0;
+  return STATIC_CHILDREN.map((render) => render(pool, { standsAside })).flatMap((object): readonly Action[] => {
     const live = observation.children.get(`${object.kind}/${object.metadata.name}`);
     if (live !== undefined && covers(live, object)) return [];
-    return [
-      {
-        kind: 'applyChild',
-        object: inVersionOf(live, object),
-        why:
-          live === undefined
-            ? `${object.kind} ${object.metadata.name} is missing`
-            : `${object.kind} ${object.metadata.name} was changed`,
-      },
-    ];
+    const why = staticWhy(object, live, budgetsOfOthers);
+    return [{ kind: 'applyChild', object: inVersionOf(live, object), why }];
   });
+}
+
+export const STANDS_ASIDE = 'stands aside for';
+
+function staticWhy(
+  { kind, metadata: { name } }: KubeObject,
+  live: KubeObject | undefined,
+  budgetsOfOthers: readonly string[],
+): string {
+  if (kind === 'PodDisruptionBudget' && budgetsOfOthers.length > 0)
+    return `${kind} ${name} ${STANDS_ASIDE} ${budgetsOfOthers.join(', ')}: no pod that two of them choose can be evicted`;
+  return live === undefined ? `${kind} ${name} is missing` : `${kind} ${name} was changed`;
 }
 
 /** Children of ours by name that belong to somebody else: nothing of them is touched. */

@@ -1,6 +1,7 @@
 // What is worth telling once: the transitions from the status as it was to the status as it is now, and the steps of this plan.
 import { EVENTS, type Condition } from '../api/conditions.ts';
 import type { OutageStatus, PauseStatus, PoolConfigStatus } from '../api/poolconfig.gen.ts';
+import { STANDS_ASIDE } from './children.ts';
 import type { Action, PlannedEvent } from '../model/plan.ts';
 
 /** Equal statuses and no action give no event, so an operator that starts anew repeats nothing. */
@@ -114,7 +115,8 @@ function actionEvents(action: Action): readonly PlannedEvent[] {
     case 'endDrain':
       return [tell('DrainEnded', action.why)];
     case 'applyChild':
-      return action.why.startsWith('rollout') ? [tell('RolloutStarted', action.why)] : [];
+      if (action.why.startsWith('rollout')) return [tell('RolloutStarted', action.why)];
+      return action.why.includes(STANDS_ASIDE) ? [tell('BudgetStoodAside', action.why)] : [];
     case 'pausePools':
     case 'resumePools':
     case 'reconnectPools':

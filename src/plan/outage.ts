@@ -45,7 +45,12 @@ export function planOutage(
   const held = states.filter(({ pod, phase }) => phase === 'Serving' && noted.has(pod.name));
   const losing = states.filter(
     ({ pod, phase, reading }) =>
-      phase === 'Serving' && !noted.has(pod.name) && reading?.ok === true && reading.lostServers === true,
+      phase === 'Serving' &&
+      !noted.has(pod.name) &&
+      reading?.ok === true &&
+      reading.lostServers === true &&
+      // A server that is declared and was never reached has taken nothing from anybody.
+      reading.view.databases.some(({ host }) => host === pool.spec.server.host),
   );
   if (held.length + losing.length === 0 && former === undefined) return { ...NONE, waitMs: LOOK_MS };
   const actions = held.flatMap(({ pod: { name, uid }, reading }): readonly Action[] => {

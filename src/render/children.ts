@@ -58,20 +58,34 @@ export function renderService(pool: PoolConfig): KubeObject {
   };
 }
 
-/** AlwaysAllow: a pod that does not serve anyway must never block a node drain (KEP-3017). */
-export function renderDisruptionBudget(pool: PoolConfig): KubeObject {
+/**
+ * AlwaysAllow: a pod that does not serve anyway must never block a node drain (KEP-3017). It chooses nobody where somebody else's chooses these pods:
+ * Kubernetes refuses to evict a pod that two of them choose.
+ */
+export function renderDisruptionBudget(pool: PoolConfig, { standsAside }: StaticFacts): KubeObject {
   return {
     ...head(pool, 'policy/v1', 'PodDisruptionBudget', childNames(pool.metadata.name).disruptionBudget),
     spec: {
       maxUnavailable: 1,
       unhealthyPodEvictionPolicy: 'AlwaysAllow',
-      selector: { matchLabels: { [LABEL.pool]: pool.metadata.name } },
+      selector: { matchLabels: { [LABEL.pool]: standsAside ? NOBODY : pool.metadata.name } },
     },
   };
 }
 
-/** Children that follow from the PoolConfig alone; a new one is a row here. */
-export const STATIC_CHILDREN: readonly ((pool: PoolConfig) => KubeObject)[] = [renderService, renderDisruptionBudget];
+/** No pod's label is empty. */
+const NOBODY = '';
+
+export type StaticFacts = {
+  /** A disruption budget of somebody else chooses pods of the fleet. */
+  readonly standsAside: boolean;
+};
+
+/** Children that follow from the PoolConfig and little else; a new one is a row here. */
+export const STATIC_CHILDREN: readonly ((pool: PoolConfig, facts: StaticFacts) => KubeObject)[] = [
+  renderService,
+  renderDisruptionBudget,
+];
 
 /** A ReplicaSet of one template. Its replicas are set once here and afterwards moved by the planner, never by a second apply. */
 export function renderReplicaSet(pool: PoolConfig, template: PodTemplate, replicas: number): KubeObject {

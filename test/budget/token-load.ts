@@ -104,6 +104,14 @@ export class TokenLoad implements AsyncDisposable {
     return { acknowledged, lost, double, unknown };
   }
 
+  /** False when it is over. Arrivals know nothing of each other, and one that is late does not put off the next. */
+  async #isDue(dueMs: number): Promise<boolean> {
+    const { signal } = this.#stopping;
+    const restMs = dueMs - nowMs();
+    if (restMs > 0) await sleep(restMs, undefined, { signal }).catch(() => undefined);
+    return !signal.aborted;
+  }
+
   async #work(
     member: Readonly<{ name: string; library: Library; recycles: boolean; client: Client }>,
     random: () => number,
@@ -114,11 +122,8 @@ export class TokenLoad implements AsyncDisposable {
     this.#tokens[name] = own;
     let seq = 1;
     let dueMs = nowMs() + (this.#offered === 'half' ? HALF_CYCLE_MS * random() : 0);
-    while (!signal.aborted) {
+    while (await this.#isDue(dueMs)) {
       if (this.#offered === 'all') dueMs = nowMs();
-      // Arrivals know nothing of each other, and one that is late does not put off the next.
-      else await sleep(Math.max(0, dueMs - nowMs()), undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) break;
       const insideMs = busyMs(random());
       const startedMs = nowMs();
       const result = await client.transact({ client: name, seq, acknowledged: own.acknowledged }, insideMs);

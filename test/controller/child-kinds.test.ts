@@ -29,7 +29,7 @@ describe('the kinds of child', () => {
   }
 
   for (const render of STATIC_CHILDREN) {
-    const object = render(poolConfig());
+    const object = render(poolConfig(), { standsAside: false });
     it(`${object.kind} ${object.metadata.name} has a row, a name of ours, and an owner`, () => {
       assert.ok(isChildKind(object.kind));
       assert.ok(isChildName('orders', object.metadata.name));

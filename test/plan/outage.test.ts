@@ -97,6 +97,15 @@ describe('a server that is gone', () => {
     assert.deepEqual(paused(fleet), []);
   });
 
+  it('pauses nobody for another server that is declared and was never reached', () => {
+    const fleet = serving();
+    fleet.edit({ server: { ...fleet.pool.spec.server, host: 'nowhere.shop.svc' } });
+    fleet.trials = [{ user: 'orders_app', database: 'orders_production', outcome: 'ServerUnreachable' }];
+    lose(fleet);
+    turns(fleet, 10);
+    assert.deepEqual(paused(fleet), []);
+  });
+
   it('takes in a pod that loses its connections later', () => {
     const fleet = serving();
     const [first = '', second = ''] = fleet.pods.map(({ name }) => name);

@@ -49,6 +49,14 @@ describe('a fleet that is scaled', function () {
     assert.deepEqual(pods.items.map(({ metadata }) => metadata.name).sort(), [...expected].sort());
   });
 
+  it('is not scaled to nothing: its clients would have nowhere to go, and is told how to stop it', async () => {
+    await assert.rejects(
+      kubectl(['scale', '-n', namespace, `poolconfig/${POOL}`, '--replicas=0']),
+      /spec\.fleet\.replicas: Invalid value: 0: .*greater than or equal to 1/,
+    );
+    assert.equal((await poolPods(namespace, POOL)).length, 2);
+  });
+
   it('goes from 2 to 4 pods and back under load, within the budget and without a failed transaction', async () => {
     await using sampler = await stage.sampler();
     await using load = await stage.load({ clients: 20, holdMs: 10, pauseMs: 5 });

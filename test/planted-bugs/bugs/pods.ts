@@ -9,6 +9,19 @@ const cellsWhere = (condition: string): string => `.filter(({ phase }) => ${cond
 
 export const POD_BUGS: readonly PlantedBug[] = [
   {
+    name: 'two-budgets-choose-a-pod',
+    rule: 'the fleet’s disruption budget stands aside for one of the user’s: Kubernetes evicts no pod that two of them choose',
+    file: 'src/render/children.ts',
+    find: 'standsAside ? NOBODY : pool.metadata.name',
+    replace: 'standsAside ? pool.metadata.name : pool.metadata.name',
+    caughtBy: [
+      {
+        tests: 'test/plan/disruption-budget.test.ts',
+        named: 'chooses nobody while one of somebody else chooses its pods',
+      },
+    ],
+  },
+  {
     name: 'only-ready-pods-counted',
     rule: 'Σ committed is over every pod that exists: a starting one opens connections before it is Ready',
     file: GRANTS,

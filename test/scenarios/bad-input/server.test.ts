@@ -54,6 +54,16 @@ describe('a fleet whose server can not be used', function () {
     });
   });
 
+  it('stays on its server when another one has other passwords, and when it lacks a database', async () => {
+    const role = { ...APP, password: WRONG };
+    const barren = await startClusterPostgres({ namespace, name: 'barren', roles: [role, MONITOR] });
+    const input = { bad: () => applyPool(onServer({ host: barren.host })), fleet: 'blocked' as const };
+    await fleet.meets({ ...input, tells: fault('PasswordRefused'), naming: ['orders-app'], correct: restorePool });
+    const direct = await barren.connect();
+    await direct.query(`ALTER ROLE ${APP.name} PASSWORD '${APP.password}'`).finally(() => direct.end());
+    await fleet.meets({ ...input, tells: fault('DatabaseMissing'), naming: [DATABASE], correct: restorePool });
+  });
+
   it('stays on plain text when TLS is asked for and not offered', async () => {
     await fleet.meets({
       bad: () => applyPool(onServer({ tls: { mode: 'require' } })),
