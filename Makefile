@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/node_modules/.bin:$(CURDIR)/node_modules/.bin:$(
 NPM_INSTALL := npm install --prefix .tools --no-save --no-audit --no-fund --loglevel=error
 
 .PHONY: help tools check format lint typecheck unit generate test parts scenarios image \
-        cluster-up cluster-down cluster-status demo demo-down sim planted-bugs bench bench-budget clean
+        cluster-up cluster-down cluster-status demo demo-down sim planted-bugs bench bench-budget pools clean
 
 help: ## Print this help
 	@echo 'Poolsmith: PgBouncer fleets in front of any PostgreSQL, held inside a connection budget'; echo
@@ -81,6 +81,9 @@ sim: tools ## Simulated histories under faults, in virtual time (N=300 SEED=firs
 
 planted-bugs: tools ## Plant known bugs in a copy of the source; the tests must notice each (a few minutes)
 	@node test/planted-bugs/main.ts
+
+pools: tools ## What HikariCP, pgx, psycopg_pool and others meet in a rollout (needs Java with Maven, Go and Python)
+	@node test/pools/main.ts
 
 bench-budget: tools ## A scale-out and a rollout side by side with a budget divided by replicas; writes build/bench-budget.html
 	@node test/budget/side-by-side.ts
