@@ -33,6 +33,7 @@ export class ServerAddresses {
   readonly #resolve: Resolve;
   readonly #watched = new Map<string, Watched>();
   readonly #stopping = new AbortController();
+  #tail: Promise<unknown> = Promise.resolve();
 
   constructor(clock: Clock, onMoved: (key: string) => void, resolve: Resolve = systemResolve) {
     this.#clock = clock;
@@ -68,11 +69,18 @@ export class ServerAddresses {
     const { signal } = this.#stopping;
     while (watched.keys.size > 0 && !signal.aborted) {
       // No answer says nothing about where the server is.
-      const answer = await this.#resolve(name).catch(() => undefined);
+      const answer = await this.#inTurn(() => this.#resolve(name)).catch(() => undefined);
       if (answer !== undefined) this.#note(watched, answer);
       await this.#clock.sleep(LOOK_MS, signal).catch(() => undefined);
     }
     this.#watched.delete(name);
+  }
+
+  /** One lookup at a time: a resolver that does not answer would else hold every thread that logins need, too. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#tail.then(work);
+    this.#tail = turn.catch(() => undefined);
+    return turn;
   }
 
   #note(watched: Watched, answer: readonly string[]): void {

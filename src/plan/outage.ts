@@ -35,8 +35,7 @@ export function planOutage(
 ): Outage {
   const { pool, server, nowMs } = observation;
   const former = pool.status?.outage;
-  // A declared pause has its own patience and its own end.
-  if (pause?.verdict === 'on') return NONE;
+  if (pause?.verdict === 'on') return handOver(former, states);
   const isLost = server?.reachable === false && server.fault === 'ServerUnreachable';
   if (!isLost || pool.spec.server.whenLost === 'Fail')
     return former === undefined ? NONE : release(former, states, false);
@@ -70,14 +69,19 @@ export function planOutage(
   };
 }
 
+/** A declared pause has its own patience and its own end. Until a pod has been given that patience the note is all that tells who paused it. */
+function handOver(former: OutageStatus | undefined, states: readonly PodState[]): Outage {
+  const noted = new Set(former?.pods);
+  const left = states.filter(({ pod }) => noted.has(pod.name) && pod.grant?.patience !== true);
+  if (former === undefined || left.length === 0) return NONE;
+  return { ...NONE, status: { since: former.since, pods: left.map(({ pod }) => pod.name).sort() } };
+}
+
 /** What we paused goes on; it stays noted until it was read back. `isLasting`: the server is still away, and this outage is not waited for again. */
 function release(former: OutageStatus, states: readonly PodState[], isLasting: boolean): Outage {
   const noted = new Set(former.pods);
   const left = states.filter(
-    ({ pod, phase, reading }) =>
-      phase !== 'Terminating' &&
-      noted.has(pod.name) &&
-      (reading?.ok !== true || pausedOf(reading.view.databases).length > 0),
+    ({ pod, reading }) => noted.has(pod.name) && (reading?.ok !== true || pausedOf(reading.view.databases).length > 0),
   );
   const actions = left.flatMap(({ pod: { name, uid }, reading }): readonly Action[] =>
     reading?.ok === true

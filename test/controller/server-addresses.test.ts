@@ -107,6 +107,29 @@ describe('where a server’s name leads', () => {
     }
   });
 
+  it('is looked up one name after the other: a resolver that does not answer holds up no more than one of them', async () => {
+    const clock = new FakeClock();
+    let open = 0;
+    let most = 0;
+    const addresses = new ServerAddresses(
+      clock,
+      () => undefined,
+      async () => {
+        open += 1;
+        most = Math.max(most, open);
+        await clock.sleep(5_000);
+        open -= 1;
+        return ['10.0.0.1'];
+      },
+    );
+    const { spec, ...rest } = poolConfig();
+    for (const host of ['a.example.org', 'b.example.org', 'c.example.org'])
+      addresses.look(host, { ...rest, spec: { ...spec, server: { ...spec.server, host } } });
+    await clock.advance(60_000);
+    assert.equal(most, 1);
+    addresses.stop();
+  });
+
   it('is looked up no more when nobody asks for it', async () => {
     const { clock, asked, addresses, look } = setUp();
     look();

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { OutageStatus } from '../../src/api/poolconfig.gen.ts';
 import { OUTAGE_WAIT_MS } from '../../src/plan/outage.ts';
+import { planPool } from '../../src/plan/plan.ts';
 import { secret } from '../support/observation.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
 
@@ -189,6 +190,26 @@ describe('a server that is gone', () => {
     bringBack(fleet);
     fleet.settle();
     assert.equal(fleet.pods.length, 3);
+  });
+
+  it('stays noted until a declared pause has taken a pod over: one that is taken back at once leaves nobody paused', () => {
+    const fleet = serving();
+    lose(fleet);
+    turns(fleet, 3);
+    const { status } = fleet.pool;
+    const declared = {
+      ...fleet.observe(),
+      pool: {
+        ...fleet.pool,
+        spec: { ...fleet.pool.spec, pause: { until: new Date(fleet.nowMs + 60_000).toISOString() } },
+      },
+    };
+    // The pods could not be written, status could.
+    fleet.pool = { ...fleet.pool, status: planPool(declared).status };
+    assert.deepEqual(outageOf(fleet)?.pods, status?.outage?.pods);
+    bringBack(fleet);
+    turns(fleet, 5);
+    assert.deepEqual(paused(fleet), []);
   });
 
   it('gives way to a declared pause, which ends at its own time', () => {

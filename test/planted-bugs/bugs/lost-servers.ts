@@ -50,6 +50,14 @@ export const LOST_SERVER_BUGS: readonly PlantedBug[] = [
     caughtBy: [{ tests: OUTAGE_TESTS, named: 'is resumed from by whoever leads next' }],
   },
   {
+    name: 'note-dropped-for-a-pause',
+    rule: 'a pod that was paused for an outage stays noted until a declared pause has taken it over',
+    file: OUTAGE,
+    find: "if (pause?.verdict === 'on') return handOver(former, states);",
+    replace: "if (pause?.verdict === 'on') return NONE;",
+    caughtBy: [{ tests: OUTAGE_TESTS, named: 'stays noted until a declared pause has taken a pod over' }],
+  },
+  {
     name: 'idle-pool-counts-as-lost',
     rule: 'a pool that lost its last server connection to idleness is no witness of a lost server',
     file: 'src/controller/lost-servers.ts',

@@ -20,6 +20,16 @@ export const CLIENT_SCRIPTS: readonly Script[] = [
     answers: { pause: 'done', paused: ['app→app 5/5 - paused'], resume: 'done', resumed: ['app→app 5/5 -'] },
   },
   {
+    name: 'answers a second PAUSE of the same database as the first',
+    run: async ({ console }, say) => {
+      say('first', await outcome(console.pause('app')));
+      say('second', await outcome(console.pause('app')));
+      say('resume', await outcome(console.resume('app')));
+      say('resumed', await databases(console));
+    },
+    answers: { first: 'done', second: 'done', resume: 'done', resumed: ['app→app 5/5 -'] },
+  },
+  {
     name: 'closes on RECONNECT what is idle at once, and what is busy at the end of its transaction',
     run: async (subject, say) => {
       const { console, connect } = subject;
