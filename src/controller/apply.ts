@@ -17,7 +17,9 @@ import { drainToSize } from '../pgbouncer/lifetime-drain.ts';
 import { head } from '../render/children.ts';
 import { isChildKind } from './child-kinds.ts';
 import { ownedBy } from './facts.ts';
-import { consoleOf, type Refusals } from './observe.ts';
+import type { Refusals } from './observe.ts';
+import { consoleOf } from './pod-consoles.ts';
+import type { ServerAddresses } from './server-addresses.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Prover } from './prover.ts';
 import type { UnsureWrites } from './unsure-writes.ts';
@@ -34,6 +36,7 @@ export type ApplierOptions = {
   readonly refusals: Refusals;
   readonly unsure: UnsureWrites;
   readonly foreign: Map<string, ReadonlyMap<string, LiveObject>>;
+  readonly addresses?: Pick<ServerAddresses, 'tried'>;
 };
 
 type ConsoleAction = Extract<
@@ -248,6 +251,7 @@ async function command(
       else await pauseDatabases(console, { databases: action.databases, clock: options.clock, signal });
       return;
     case 'reconnectPools':
+      options.addresses?.tried(pod.uid, action.sinceMs);
       await reconnectDatabases(console, { databases: action.databases, clock: options.clock, signal });
       return;
     case 'resumePools':

@@ -1,34 +1,22 @@
 // One look at everything that concerns a PoolConfig: the stores, every pooler, PostgreSQL. IO only; nothing is decided here.
-import { databasesOf, drainTimes, referencedSecrets } from '../api/poolconfig.ts';
+import { referencedSecrets } from '../api/poolconfig.ts';
 import type { LiveObject } from '../kube/resources.ts';
-import { contentHash } from '../model/canonical.ts';
-import { childNames, isChildName, LABEL, POOLER_PORT } from '../model/names.ts';
+import { childNames, isChildName, LABEL } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
-import type {
-  LoadRefusal,
-  Observation,
-  OperatorCredentials,
-  PodFacts,
-  PoolerReading,
-  SecretReading,
-  ServerAddress,
-} from '../model/observation.ts';
-import { ADMIN_USER } from '../model/reserved-names.ts';
-import type { PoolerView } from '../model/pooler-view.ts';
+import type { LoadRefusal, Observation, OperatorCredentials, PodFacts, SecretReading } from '../model/observation.ts';
 import { SecretText } from '../model/secret-text.ts';
 import type { PoolerConsole } from '../pgbouncer/console.ts';
-import { consoleKey, type PoolerConsoles } from '../pgbouncer/consoles.ts';
-import { AdminError } from '../pgbouncer/errors.ts';
-import { consoleClosesAtMs } from '../plan/drain.ts';
-import { loadedIni, runsItsFile } from '../plan/pod-state.ts';
+import type { PoolerConsoles } from '../pgbouncer/consoles.ts';
 import { readServerCa } from '../plan/policies/server-certificate.ts';
-import { readUsers, type PoolUser } from '../plan/policies/users-are-readable.ts';
+import { readUsers } from '../plan/policies/users-are-readable.ts';
 import { serverHash, wantedTrials } from '../plan/server-hash.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { ownedBy, podFacts, replicaSetFacts, secretReading, workloadFacts } from './facts.ts';
 import type { LostServers } from './lost-servers.ts';
 import type { OrphanWatch } from './orphan-watch.ts';
+import { consoleOf } from './pod-consoles.ts';
 import type { Prover } from './prover.ts';
+import { readPoolers } from './read-poolers.ts';
 import type { ServerAddresses } from './server-addresses.ts';
 import type { ServerSource } from './servers.ts';
 import type { LivePool, World } from './world.ts';
@@ -199,118 +187,4 @@ async function tryLogins(
   const hash = serverHash(base);
   if (wishes.length === 0 || hash === undefined) return [];
   return options.servers.tryLogins(key, base.pool, hash, wishes, ca, base.nowMs, signal);
-}
-
-async function readPoolers(
-  options: ObserverOptions,
-  base: Observation,
-  users: readonly PoolUser[],
-  leadsTo: ServerAddress | undefined,
-  signal: AbortSignal,
-): Promise<ReadonlyMap<string, PoolerReading>> {
-  const { credentials } = base;
-  if (credentials === undefined) return new Map();
-  const drain = drainTimes(base.pool);
-  const askable = base.pods.filter(
-    (pod) =>
-      pod.ip !== undefined &&
-      pod.container.running &&
-      !pod.finished &&
-      base.nowMs < (consoleClosesAtMs(pod, drain) ?? Infinity),
-  );
-  const readings = await Promise.all(
-    askable.map(
-      async (pod) => [pod.uid, await readPooler(options, base, pod, credentials, users, leadsTo, signal)] as const,
-    ),
-  );
-  return new Map(readings);
-}
-
-async function readPooler(
-  options: ObserverOptions,
-  base: Observation,
-  pod: PodFacts,
-  credentials: OperatorCredentials,
-  users: readonly PoolUser[],
-  leadsTo: ServerAddress | undefined,
-  signal: AbortSignal,
-): Promise<PoolerReading> {
-  const { prover, refusals } = options;
-  try {
-    const console = consoleOf(options.consoles, pod, credentials);
-    const view = await console.read(signal);
-    const refusal = refusals.get(pod.uid);
-    // A refused file has the pod go back to boot.ini in the same container.
-    const restartedUnseen =
-      refusal === undefined && prover.restartedUnseen(pod, view.config.get('conffile'), base.nowMs);
-    const answer = { ok: true, view, userlistProved: false, serverProof: 'untried', refusal, restartedUnseen } as const;
-    const strays = await straysOf(console, view, base, leadsTo, signal);
-    const reading = {
-      ...answer,
-      strays,
-      ranLive: prover.ranLive(pod, runsItsFile(answer, pod.grant)),
-      lostServers: options.lost.look(pod.uid, view.pools, base.nowMs),
-    };
-    // Logins prove nothing about a configuration that is not loaded, and a pod on its way out needs no proof.
-    const database = view.databases[0]?.name ?? databasesOf(base.pool)[0]?.name;
-    if (
-      pod.live === undefined ||
-      database === undefined ||
-      pod.terminatingSinceMs !== undefined ||
-      loadedIni(reading) !== pod.grant?.ini
-    )
-      return reading;
-    const userlistProved = await prover.userlist(pod, pod.live, credentials, signal);
-    if (!userlistProved) return reading;
-    const paused = view.databases.some((row) => row.paused);
-    const serverProof = paused
-      ? prover.provedBefore(pod, pod.live)
-      : await prover.server({ pod, live: pod.live, console, users, credentials, database, nowMs: base.nowMs, signal });
-    return { ...reading, userlistProved, serverProof };
-  } catch (error) {
-    signal.throwIfAborted();
-    if (!(error instanceof AdminError)) throw error;
-    return { ok: false, fault: error.kind === 'refused' ? 'protocol' : error.kind };
-  }
-}
-
-/** Databases with connections to where the host led before. Asked for only while that is news: it costs a row for every connection. */
-async function straysOf(
-  console: PoolerConsole,
-  view: PoolerView,
-  { pool, nowMs }: Observation,
-  leadsTo: ServerAddress | undefined,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  if (leadsTo === undefined || nowMs - leadsTo.sinceMs > STRAYS_FOR_MS) return [];
-  // A pod that has not been told of the present host yet is not there by mistake.
-  const there = new Set(view.databases.flatMap(({ name, host }) => (host === pool.spec.server.host ? [name] : [])));
-  const rows = await console.servers(signal);
-  // What closes at the end of its transaction anyway needs nobody's help; helping again would close all others too.
-  const strays = rows.filter(
-    ({ database, address, closeNeeded }) => !closeNeeded && there.has(database) && address !== leadsTo.address,
-  );
-  return [...new Set(strays.map(({ database }) => database))].sort();
-}
-
-/** After this every connection that moved late, behind a long transaction, has done so. */
-const STRAYS_FOR_MS = 600_000;
-
-/** The kept console of a pod; another password is another console. */
-export function consoleKeyOf({ uid, ip = '' }: Pick<PodFacts, 'uid' | 'ip'>, credentials: OperatorCredentials): string {
-  return consoleKey({ podUid: uid, ip, passwordVersion: contentHash(credentials.adminPassword.reveal()) });
-}
-
-export function consoleOf(
-  consoles: PoolerConsoles,
-  pod: Pick<PodFacts, 'uid' | 'ip'>,
-  credentials: OperatorCredentials,
-): PoolerConsole {
-  const ip = pod.ip ?? '';
-  const key = consoleKeyOf(pod, credentials);
-  return consoles.get(key, {
-    address: { host: ip, port: POOLER_PORT },
-    user: ADMIN_USER,
-    password: credentials.adminPassword,
-  });
 }

@@ -13,7 +13,8 @@ import { planPool } from '../plan/plan.ts';
 import type { Outcome } from '../runtime/controller.ts';
 import type { Log } from '../runtime/log.ts';
 import { apply, type ApplierOptions } from './apply.ts';
-import { consoleKeyOf, observe, type ObserverOptions } from './observe.ts';
+import { observe, type ObserverOptions } from './observe.ts';
+import { consoleKeyOf } from './pod-consoles.ts';
 import { UnsureWrites } from './unsure-writes.ts';
 import { SeenPods } from './seen-pods.ts';
 import type { LivePool } from './world.ts';
@@ -138,6 +139,7 @@ export class Reconciler {
     const before = this.#podsOf.get(key) ?? new Set<string>();
     prover.forget(present, (uid) => before.has(uid));
     lost.forget(present, (uid) => before.has(uid));
+    this.#options.addresses?.forgetPods(present, (uid) => before.has(uid));
     this.#options.orphans?.retain(present, (uid) => before.has(uid));
     for (const uid of before) if (!present.has(uid)) refusals.delete(uid);
     this.#podsOf.set(key, present);

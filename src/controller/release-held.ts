@@ -3,7 +3,8 @@ import { databasesOf } from '../api/poolconfig.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { resumeAll } from '../pgbouncer/pause.ts';
 import { podFacts } from './facts.ts';
-import { consoleOf, readCredentials, type ObserverOptions } from './observe.ts';
+import { readCredentials, type ObserverOptions } from './observe.ts';
+import { consoleOf } from './pod-consoles.ts';
 
 /** Best effort, straight at the pods: the API server may be what is gone. A later leader pauses again what still has to wait. */
 export async function releaseHeld({ world, consoles }: Pick<ObserverOptions, 'world' | 'consoles'>): Promise<void> {

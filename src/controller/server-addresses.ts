@@ -32,6 +32,7 @@ export class ServerAddresses {
   readonly #onMoved: (key: string) => void;
   readonly #resolve: Resolve;
   readonly #watched = new Map<string, Watched>();
+  readonly #tried = new Map<string, { readonly sinceMs: number; readonly count: number }>();
   readonly #stopping = new AbortController();
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -55,6 +56,22 @@ export class ServerAddresses {
     this.#watched.set(name, fresh);
     void this.#watch(name, fresh);
     return undefined;
+  }
+
+  /** A pod was told to connect anew for the move of that time. */
+  tried(podUid: string, sinceMs: number): void {
+    const former = this.#tried.get(podUid);
+    this.#tried.set(podUid, { sinceMs, count: former?.sinceMs === sinceMs ? former.count + 1 : 1 });
+  }
+
+  /** How often it was. */
+  tries(podUid: string, leadsTo: ServerAddress | undefined): number {
+    const tried = this.#tried.get(podUid);
+    return tried !== undefined && tried.sinceMs === leadsTo?.sinceMs ? tried.count : 0;
+  }
+
+  forgetPods(stillThere: ReadonlySet<string>, mine: (uid: string) => boolean): void {
+    for (const uid of this.#tried.keys()) if (mine(uid) && !stillThere.has(uid)) this.#tried.delete(uid);
   }
 
   forget(key: string): void {

@@ -53,6 +53,8 @@ export type Action = { readonly why: string } & (
       readonly pod: string;
       readonly uid: string;
       readonly databases: readonly string[];
+      /** Since when the host leads elsewhere. */
+      readonly sinceMs: number;
     }
   /** Pauses, waits until no server is active, closes what clients are left. */
   | {

@@ -1,5 +1,4 @@
 // Keeps pools that have a server from logging another in: for moments in which a login under way would be dropped at the clients' cost.
-
 import type { Clock } from '../runtime/clock.ts';
 import type { PoolerConsole } from './console.ts';
 
@@ -42,6 +41,21 @@ export async function holdLogins(
     throw error;
   }
   return former;
+}
+
+/** Does the work while no login is under way. What holds logins back does not stay, also when the operator is told to stop. */
+export async function withLoginsHeld(
+  console: PoolerConsole,
+  clock: Clock,
+  signal: AbortSignal,
+  work: () => Promise<void>,
+): Promise<void> {
+  const former = await holdLogins(console, clock, signal);
+  try {
+    await work();
+  } finally {
+    await setAll(console, former);
+  }
 }
 
 export async function setAll(console: PoolerConsole, values: Readonly<Record<string, string>>): Promise<void> {

@@ -2,48 +2,34 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { PoolerConsole } from './console.ts';
 import { AdminError } from './errors.ts';
-import { holdLogins, setAll } from './login-hold.ts';
+import { withLoginsHeld } from './login-hold.ts';
 
 /** A PAUSE of a quiet database answers at once; a busy one's is in force too, though its answer is still to come. */
 const PAUSE_ANSWER_MS = 50;
 const PAUSES_AT_ONCE = 8;
 
+export type OnDatabases = {
+  readonly databases: readonly string[];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+};
+
 /**
  * Stops handing out servers of these databases. Transactions that run go on to their end, and their connections close then; nobody waits for that
  * here. Without a login under way, which PAUSE would drop: PgBouncer fails clients for that after the RESUME.
  */
-export async function pauseDatabases(
-  console: PoolerConsole,
-  {
-    databases,
-    clock,
-    signal,
-  }: { readonly databases: readonly string[]; readonly clock: Clock; readonly signal: AbortSignal },
-): Promise<void> {
-  const former = await holdLogins(console, clock, signal);
-  try {
-    await pauseAll(console, databases, signal);
-  } finally {
-    // What holds logins back must not stay, also when the operator is told to stop.
-    await setAll(console, former);
-  }
+export async function pauseDatabases(console: PoolerConsole, { databases, clock, signal }: OnDatabases): Promise<void> {
+  await withLoginsHeld(console, clock, signal, () => pauseAll(console, databases, signal));
 }
 
 /** Brings these databases to where their host leads now: busy connections at the end of their transaction. */
 export async function reconnectDatabases(
   console: PoolerConsole,
-  {
-    databases,
-    clock,
-    signal,
-  }: { readonly databases: readonly string[]; readonly clock: Clock; readonly signal: AbortSignal },
+  { databases, clock, signal }: OnDatabases,
 ): Promise<void> {
-  const former = await holdLogins(console, clock, signal);
-  try {
+  await withLoginsHeld(console, clock, signal, async () => {
     for (const database of databases) await console.reconnect(database, signal);
-  } finally {
-    await setAll(console, former);
-  }
+  });
 }
 
 /** On consoles of their own, because a PAUSE that waits blocks its console. It stays in force when that console goes. */

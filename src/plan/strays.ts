@@ -30,7 +30,7 @@ export function planStrays({ leadsSinceMs, nowMs }: Observation, states: readonl
     const strays = (reading.strays ?? []).filter((database) => !paused.has(database));
     if (restMs > 0 || strays.length === 0) return [];
     const why = `the server's host leads elsewhere now, and ${name} still has connections to where it led before`;
-    return [{ kind: 'reconnectPools', pod: name, uid, databases: strays, why }];
+    return [{ kind: 'reconnectPools', pod: name, uid, databases: strays, sinceMs: leadsSinceMs, why }];
   });
   return { actions, waitMs: waits.length === 0 ? undefined : Math.min(...waits) };
 }

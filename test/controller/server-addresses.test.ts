@@ -107,6 +107,21 @@ describe('where a server’s name leads', () => {
     }
   });
 
+  it('has a pod told at most as often as is counted, anew for each move', () => {
+    const { addresses } = setUp();
+    addresses.tried('a', 1_000);
+    addresses.tried('a', 1_000);
+    const at = (sinceMs: number) => ({ address: '10.0.0.2', sinceMs });
+    assert.deepEqual(
+      [addresses.tries('a', at(1_000)), addresses.tries('a', at(2_000)), addresses.tries('b', at(1_000))],
+      [2, 0, 0],
+    );
+    addresses.tried('a', 2_000);
+    assert.equal(addresses.tries('a', at(2_000)), 1);
+    addresses.forgetPods(new Set(), () => true);
+    assert.equal(addresses.tries('a', at(2_000)), 0);
+  });
+
   it('is looked up one name after the other: a resolver that does not answer holds up no more than one of them', async () => {
     const clock = new FakeClock();
     let open = 0;

@@ -99,4 +99,17 @@ export const LOST_SERVER_BUGS: readonly PlantedBug[] = [
     replace: 'if (strays.length === 0) return [];',
     caughtBy: [{ tests: STRAYS_TESTS, named: 'are left for as long as PgBouncer remembers the former address' }],
   },
+  {
+    name: 'sent-back-again-and-again',
+    rule: 'pods whose own resolver leads them elsewhere are told a few times and then left alone',
+    file: 'src/controller/read-poolers.ts',
+    find: 'if (tries >= MOST_TRIES) return [];',
+    replace: 'if (tries >= 100 * MOST_TRIES) return [];',
+    caughtBy: [
+      {
+        tests: 'test/controller/strays.test.ts',
+        named: 'are not asked for once it is no news, or has been tried three times',
+      },
+    ],
+  },
 ];
