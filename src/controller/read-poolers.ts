@@ -63,7 +63,7 @@ async function readPooler(
     );
     const reading = {
       ...answer,
-      strays,
+      ...(strays === undefined ? {} : { strays }),
       ranLive: prover.ranLive(pod, runsItsFile(answer, pod.grant)),
       lostServers: options.lost.look(pod.uid, view.pools, base.nowMs),
     };
@@ -90,6 +90,8 @@ async function readPooler(
   }
 }
 
+type Strays = NonNullable<Extract<PoolerReading, { ok: true }>['strays']>;
+
 /** Databases with connections to where the host led before. Asked for only while that is news: it costs a row for every connection. */
 export async function straysOf(
   console: Pick<PoolerConsole, 'servers'>,
@@ -98,10 +100,10 @@ export async function straysOf(
   leadsTo: ServerAddress | undefined,
   tries: number,
   signal: AbortSignal,
-): Promise<readonly string[]> {
-  if (leadsTo === undefined || nowMs - leadsTo.sinceMs > STRAYS_FOR_MS) return [];
+): Promise<Strays | undefined> {
+  if (leadsTo === undefined || nowMs - leadsTo.sinceMs > STRAYS_FOR_MS) return undefined;
   // Pods that have a resolver of their own, which leads them elsewhere, must not be sent back again and again.
-  if (tries >= MOST_TRIES) return [];
+  if (tries >= MOST_TRIES) return undefined;
   // A pod that has not been told of the present host yet is not there by mistake.
   const there = new Set(databases.flatMap(({ name, host }) => (host === pool.spec.server.host ? [name] : [])));
   const rows = await console.servers(signal);
@@ -109,9 +111,11 @@ export async function straysOf(
   const strays = rows.filter(
     ({ database, address, closeNeeded }) => !closeNeeded && there.has(database) && address !== leadsTo.address,
   );
-  return [...new Set(strays.map(({ database }) => database))].sort();
+  if (strays.length === 0) return undefined;
+  return { databases: [...new Set(strays.map(({ database }) => database))].sort(), tries };
 }
 
 /** After this every connection that moved late, behind a long transaction, has done so. */
 const STRAYS_FOR_MS = 600_000;
-const MOST_TRIES = 3;
+/** The last of them half a minute after the first. */
+const MOST_TRIES = 6;

@@ -98,8 +98,8 @@ export type PoolerReading =
       readonly restartedUnseen?: boolean;
       /** Its live.ini was in force once, so the file is there: a RELOAD that is refused speaks of what it says. */
       readonly ranLive?: boolean;
-      /** Databases with connections to a server that the host does not lead to any more. */
-      readonly strays?: readonly string[];
+      /** Databases with connections to a server that the host does not lead to any more, and how often they were told so. */
+      readonly strays?: { readonly databases: readonly string[]; readonly tries: number };
       /** It had server connections a moment ago and has none. */
       readonly lostServers?: boolean;
       /** Of the last attempt to load live.ini. */

@@ -6,6 +6,7 @@ import { renderPodTemplate, type PodTemplate } from '../render/pod-template.ts';
 import type { FleetSizes } from '../sizing/size-fleet.ts';
 import { standingRefusal, type NamedModel } from './canary.ts';
 import type { Desired, SizingBasis, Wish } from './desired.ts';
+import { toldParts } from './partial-model.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import type { ProvedRecord } from './proved-record.ts';
 import { followClients } from './rebalance.ts';
@@ -32,10 +33,10 @@ export function chooseBasis(
   record: ProvedRecord | undefined,
   image: string,
 ): Chosen | Pick<Chosen, 'wish'> {
-  const models = new Map(
+  const whole = new Map(
     [wish.desired, record].flatMap((known) => (known === undefined ? [] : [[known.modelHash, known.model] as const])),
   );
-  const states = podStates(observation, models);
+  const states = podStates(observation, new Map([...whole, ...toldParts(observation, whole)]));
   const choose = (from: Wish, target: NamedModel & { readonly basis: SizingBasis }): Chosen | string => {
     const template = templateFor(observation, from.desired, image);
     const rolling = isRolling(observation, template);

@@ -5,12 +5,13 @@ import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import type { Peering, Sizes } from '../model/pooler-model.ts';
 import { canonicalJson, sameJson } from '../model/canonical.ts';
-import { sizeOf } from '../sizing/sizes.ts';
+import { largerSizes, sizeOf } from '../sizing/sizes.ts';
 import { ownLifetimeSeconds } from '../render/own-lifetime.ts';
 import type { Choice, NamedModel } from './canary.ts';
 import { CHANGE_INTERVAL_MS, serversOf } from './cells.ts';
 import type { NextSizes } from './grants.ts';
 import { ownLines, renderLive } from './live-ini.ts';
+import { partOf } from './partial-model.ts';
 import { wantsPatience, type PauseWish } from './pause.ts';
 import { planPeering } from './peering.ts';
 import { loadedIni, type PodState } from './pod-state.ts';
@@ -86,27 +87,24 @@ function wantedGrant(
   if (next === undefined) return undefined;
   const { standing } = input.choice;
   const wanted = input.choice.modelFor(state);
-  // What is declared no more has the size that it has: of the last grant, or of boot.ini.
   const fitting =
-    sizedModel(wanted, next.sizes) ??
-    (standing === undefined
-      ? undefined
-      : sizedModel(standing, { ...(pod.grant?.sizes ?? input.bootFloors), ...next.sizes }));
+    sizedModel(wanted, next.sizes) ?? withoutTheLeaving(pod, wanted, next) ?? standingOne(pod, standing, next, input);
   if (fitting === undefined) return asItIs(pod, next, input.observation.epoch);
   const { model, modelHash, sizes } = fitting;
   const files = [model.userlistFile, ...(model.serverTls.caFile === undefined ? [] : [model.serverTls.caFile])];
   const projected = pod.grant === undefined || input.observation.nowMs - input.filesWrittenAtMs >= SECRET_LEAD_MS;
   if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash))
     return asItIs(pod, next, input.observation.epoch);
+  const unsettled = withTakenAway(pod, sizes, next.unsettled);
   const { ini, own } = renderLive(pod, model, sizes, {
-    unsettled: next.unsettled,
+    unsettled,
     peering,
     patience: wantsPatience(state, input.pause),
     states: input.states,
   });
   const grant: Grant = {
     sizes,
-    ...(next.unsettled === undefined ? {} : { unsettled: next.unsettled }),
+    ...(unsettled === undefined ? {} : { unsettled }),
     ...(next.removedAtMs === undefined ? {} : { removedAtMs: next.removedAtMs }),
     ...own,
     model: modelHash,
@@ -115,6 +113,47 @@ function wantedGrant(
     atMs: pod.grant?.atMs ?? input.observation.nowMs,
   };
   return { grant, text: ini.text };
+}
+
+/** A database that is declared, and that this pod is not to run yet or any more, leaves its connections behind like any other. */
+function withTakenAway({ grant }: PodFacts, sizes: Sizes, unsettled: Sizes | undefined): Sizes | undefined {
+  const taken = Object.entries(grant?.sizes ?? {}).filter(([name]) => sizeOf(sizes, name) === undefined);
+  if (taken.length === 0) return unsettled;
+  const former = Object.fromEntries(
+    taken.map(([name, size]) => [name, Math.max(size, sizeOf(grant?.unsettled, name) ?? 0)]),
+  );
+  return largerSizes(unsettled ?? {}, former);
+}
+
+type SizedModel = NamedModel & { readonly sizes: Sizes };
+
+/** There is no room for a new database, and the pod still has one that goes: it goes first, and leaves its room behind. */
+function withoutTheLeaving({ grant }: PodFacts, wanted: NamedModel, next: NextSizes): SizedModel | undefined {
+  const stays = new Set(wanted.model.databases.map(({ name }) => name));
+  return Object.keys(grant?.sizes ?? {}).some((name) => !stays.has(name)) ? sizedPart(wanted, next.sizes) : undefined;
+}
+
+/**
+ * What was proved last, smaller. What is declared no more has the size that it has: of the last grant, or of boot.ini. Where even that names a
+ * database that has no room yet, and the room is what this pod has to give back, it gives it back without that database.
+ */
+function standingOne(
+  { grant }: PodFacts,
+  standing: NamedModel | undefined,
+  next: NextSizes,
+  { bootFloors }: PodConfigInput,
+): SizedModel | undefined {
+  if (standing === undefined) return undefined;
+  const sizes = { ...(grant?.sizes ?? bootFloors), ...next.sizes };
+  const whole = sizedModel(standing, sizes);
+  if (whole !== undefined || grant === undefined) return whole;
+  const shrinks = Object.entries(grant.sizes).some(([name, size]) => (sizeOf(next.sizes, name) ?? size) < size);
+  return shrinks || next.unsettled !== undefined ? sizedPart(standing, sizes) : undefined;
+}
+
+function sizedPart(whole: NamedModel, sizes: Sizes): SizedModel | undefined {
+  const part = partOf(whole, sizes);
+  return part === undefined ? undefined : sizedModel(part, sizes);
 }
 
 /** The same file, and what is to be known of it: the leader's mark, without which nothing in the fleet may grow, and what is settled. */
@@ -139,7 +178,7 @@ function asItIs(
 }
 
 /** A model with a size for each of its databases; undefined while one has none. */
-function sizedModel(named: NamedModel, all: Sizes): (NamedModel & { readonly sizes: Sizes }) | undefined {
+function sizedModel(named: NamedModel, all: Sizes): SizedModel | undefined {
   const sizes = new Map<string, number>();
   for (const { name } of named.model.databases) {
     const size = sizeOf(all, name);

@@ -1,7 +1,9 @@
 // What is written on a pod and when: the old size beside a smaller one, and a new file's name only once the file is surely there.
 import assert from 'node:assert/strict';
 import type { PoolConfigSpec } from '../../src/api/poolconfig.gen.ts';
+import type { Grant } from '../../src/model/grant.ts';
 import { SECRET_LEAD_MS } from '../../src/plan/pod-config.ts';
+import { sizeOf } from '../../src/sizing/sizes.ts';
 import { secret, workload } from '../support/observation.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
 
@@ -45,6 +47,47 @@ describe('the configuration of a pod', () => {
     }
     assert.ok(told(), 'no pod was told');
     assert.ok(toldMs - writtenMs >= SECRET_LEAD_MS, `told after ${toldMs - writtenMs} ms`);
+  });
+
+  it('reckons with a database that it takes away from a pod, also one that is declared and is only not proved yet', () => {
+    const audit = { ...ORDERS, name: 'audit', database: 'audit' };
+    const fleet = new PaperFleet({ budget: { connections: 40, reserve: 0 }, databases: [ORDERS] });
+    fleet.settle();
+    for (const { name } of fleet.pods) fleet.connect(name, 20);
+    fleet.nowMs += 10_000;
+    fleet.settle();
+    fleet.edit({ databases: [ORDERS, audit] });
+    const tries = (): string | undefined =>
+      fleet.pods.find(({ grant }) => sizeOf(grant?.sizes, 'audit') !== undefined)?.name;
+    for (let turn = 0; turn < 200 && tries() === undefined; turn += 1) fleet.turn();
+    const canary = tries() ?? assert.fail('no pod tries it');
+    const held = sizeOf(fleet.pods.find(({ name }) => name === canary)?.grant?.sizes, 'audit') ?? 0;
+    // It is the first to go, before it has proved anything.
+    fleet.silent.add(canary);
+    fleet.edit({ fleet: { ...fleet.pool.spec.fleet, template: { metadata: { annotations: { round: '2' } } } } });
+    const grant = (): Grant | undefined => fleet.pods.find(({ name }) => name === canary)?.grant;
+    for (let turn = 0; turn < 300 && sizeOf(grant()?.sizes, 'audit') !== undefined; turn += 1) fleet.turn();
+    assert.equal(sizeOf(grant()?.sizes, 'audit'), undefined, 'it was not taken away');
+    assert.ok((sizeOf(grant()?.unsettled, 'audit') ?? 0) >= held, JSON.stringify(grant()));
+  });
+
+  it('becomes smaller without the database that has no room before it has: else nobody would ever give that room', () => {
+    const audit = { ...ORDERS, name: 'audit', database: 'audit' };
+    const fleet = new PaperFleet({ budget: { connections: 40, reserve: 0 }, databases: [ORDERS, audit] });
+    fleet.workloads.set('Deployment/web', workload(20));
+    fleet.settle();
+    for (const { name } of fleet.pods) fleet.connect(name, 20);
+    fleet.nowMs += 10_000;
+    fleet.settle();
+    fleet.edit({ databases: [ORDERS] });
+    const isAlone = (): boolean => fleet.pods.some(({ grant }) => grant !== undefined && !('audit' in grant.sizes));
+    for (let turn = 0; turn < 50 && !isAlone(); turn += 1) fleet.turn();
+    assert.ok(isAlone());
+    fleet.nowMs += 60_000;
+    // Room for one connection of each pod and database, and as many set aside: none to spare.
+    fleet.edit({ databases: [ORDERS, audit], budget: { connections: 8, reserve: 0 } });
+    fleet.settle();
+    for (const { grant } of fleet.pods) assert.deepEqual(grant?.sizes, { audit: 1, orders: 1 });
   });
 
   describe('that nobody declares any more, of an operator that died before it was proved', () => {

@@ -32,6 +32,16 @@ describe('connections to where the host led before', () => {
     assert.ok((plan.requeueAfterMs ?? Infinity) <= CACHE_MS, `${plan.requeueAfterMs}`);
   });
 
+  it('are told of again at gaps that double: the pod’s resolver may be behind', () => {
+    const { fleet } = moved(0);
+    fleet.tries = 3;
+    const told = (agoMs: number): number =>
+      planPool({ ...fleet.observe(), leadsSinceMs: fleet.nowMs - agoMs }).actions.filter(
+        ({ kind }) => kind === 'reconnectPools',
+      ).length;
+    assert.deepEqual([told(CACHE_MS + 7_000), told(CACHE_MS + 7_500)], [0, 1]);
+  });
+
   it('are left alone while nobody knows where the host leads', () => {
     const { fleet } = moved(0);
     assert.deepEqual(

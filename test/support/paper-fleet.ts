@@ -52,6 +52,8 @@ export class PaperFleet {
   trials: Observation['trials'] = [];
   /** Pods whose server connections have all gone at once. */
   readonly lost = new Set<string>();
+  /** How often they were told to connect anew. */
+  tries = 0;
   /** Pods with connections to a server that the host has left. */
   readonly strays = new Set<string>();
   /** Pods whose console does not answer. */
@@ -149,7 +151,7 @@ export class PaperFleet {
       ? {
           ...answer,
           lostServers: this.lost.has(pod.facts.name),
-          strays: this.strays.has(pod.facts.name) ? ['orders'] : [],
+          ...(this.strays.has(pod.facts.name) ? { strays: { databases: ['orders'], tries: this.tries } } : {}),
         }
       : answer;
   }

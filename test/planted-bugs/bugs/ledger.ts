@@ -185,4 +185,27 @@ export function ceilingOf(cell: Cell): number {
     replace: 'return target;',
     caughtBy: [{ tests: TESTS, named: 'never goes below one, whatever is wanted' }],
   },
+  {
+    name: 'taken-away-unreckoned',
+    rule: 'a database that a pod is not to run any more leaves connections behind, whether it is declared or not',
+    file: 'src/plan/pod-config.ts',
+    find: 'if (taken.length === 0) return unsettled;',
+    replace: 'if (taken.length >= 0) return unsettled;',
+    caughtBy: [
+      { tests: 'test/plan/pod-config.test.ts', named: 'reckons with a database that it takes away from a pod' },
+    ],
+  },
+  {
+    name: 'room-never-given',
+    rule: 'a pod that has to give the room for a database gives it before it is to run that database',
+    file: 'src/plan/pod-config.ts',
+    find: 'return shrinks || next.unsettled !== undefined ? sizedPart(standing, sizes) : undefined;',
+    replace: 'return shrinks && next.unsettled === null ? sizedPart(standing, sizes) : undefined;',
+    caughtBy: [
+      {
+        tests: 'test/plan/pod-config.test.ts',
+        named: 'becomes smaller without the database that has no room before it has',
+      },
+    ],
+  },
 ];
