@@ -9,7 +9,12 @@ import type { TrialWish } from '../plan/server-hash.ts';
 import { tryLogin } from '../postgres/login-trial.ts';
 import { ServerMonitor, type Backend } from '../postgres/server-monitor.ts';
 
-type KeptMonitor = { readonly version: string; readonly monitor: ServerMonitor };
+type KeptMonitor = {
+  readonly version: string;
+  readonly monitor: ServerMonitor;
+  /** Where the host led when that was known last. */
+  leadsTo: string | undefined;
+};
 type KeptTrials = { readonly hash: string; readonly atMs: number; readonly trials: readonly LoginTrial[] };
 
 /** After a failed trial the server is asked again no sooner than this; a good one stands while nothing changes. */
@@ -64,21 +69,11 @@ export class Servers {
     }
     const { host, tls } = pool.spec.server;
     const version = createHash('sha256')
-      .update(
-        JSON.stringify([
-          host,
-          leadsTo,
-          serverPort(pool),
-          tls.mode,
-          ca,
-          login.database,
-          user.reveal(),
-          password.reveal(),
-        ]),
-      )
+      .update(JSON.stringify([host, serverPort(pool), tls.mode, ca, login.database, user.reveal(), password.reveal()]))
       .digest('hex');
     let kept = this.#monitors.get(key);
-    if (kept?.version !== version) {
+    const hasMoved = leadsTo !== undefined && kept?.leadsTo !== undefined && kept.leadsTo !== leadsTo;
+    if (kept?.version !== version || hasMoved) {
       await kept?.monitor.close();
       const monitor = new ServerMonitor({
         ...address(pool),
@@ -90,9 +85,10 @@ export class Servers {
           this.#onLost(key);
         },
       });
-      kept = { version, monitor };
+      kept = { version, monitor, leadsTo };
       this.#monitors.set(key, kept);
     }
+    kept.leadsTo = leadsTo ?? kept.leadsTo;
     return kept.monitor.observe(signal);
   }
 

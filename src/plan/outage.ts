@@ -41,7 +41,8 @@ export function planOutage(
     return former === undefined ? NONE : release(former, states, false);
   if (former !== undefined && nowMs - parseIso(former.since) > OUTAGE_WAIT_MS) return release(former, states, true);
   const noted = new Set(former?.pods);
-  const held = states.filter(({ pod, phase }) => phase === 'Serving' && noted.has(pod.name));
+  // Whatever became of a pod since: while it may be paused it stays noted.
+  const held = states.filter(({ pod }) => noted.has(pod.name));
   const losing = states.filter(
     ({ pod, phase, reading }) =>
       phase === 'Serving' &&
@@ -52,8 +53,11 @@ export function planOutage(
       reading.view.databases.some(({ host }) => host === pool.spec.server.host),
   );
   if (held.length + losing.length === 0 && former === undefined) return { ...NONE, waitMs: LOOK_MS };
-  const actions = held.flatMap(({ pod: { name, uid }, reading }): readonly Action[] => {
-    const open = reading?.ok === true ? reading.view.databases.flatMap((row) => (row.paused ? [] : [row.name])) : [];
+  const actions = held.flatMap(({ pod: { name, uid }, phase, reading }): readonly Action[] => {
+    const open =
+      phase === 'Serving' && reading?.ok === true
+        ? reading.view.databases.flatMap((row) => (row.paused ? [] : [row.name]))
+        : [];
     if (open.length === 0) return [];
     const why = `clients of ${name} wait for the server, which is gone`;
     return [{ kind: 'pausePools', pod: name, uid, databases: open, logins: 'drop', why }];

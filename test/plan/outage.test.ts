@@ -140,6 +140,16 @@ describe('a server that is gone', () => {
     assert.equal(paused(fleet).length, 2, 'the next outage is not waited for');
   });
 
+  it('keeps a pod noted that is drained or not Ready meanwhile: it is paused all the same', () => {
+    const fleet = serving();
+    const [first = '', second = ''] = fleet.pods.map(({ name }) => name);
+    lose(fleet);
+    turns(fleet, 3);
+    const looked = fleet.observe();
+    const pods = looked.pods.map((pod) => (pod.name === first ? { ...pod, ready: false } : pod));
+    assert.deepEqual(planPool({ ...looked, pods }).status.outage?.pods, [first, second].toSorted());
+  });
+
   it('is resumed from by whoever leads next', () => {
     const fleet = serving();
     lose(fleet);

@@ -67,8 +67,8 @@ export const DRAIN_BUGS: readonly PlantedBug[] = [
     name: 'pods-come-and-go-in-a-pause',
     rule: 'while a fleet is paused no pod comes or goes by our doing',
     file: 'src/plan/plan.ts',
-    find: 'const paused = isHeld(states, pause);',
-    replace: 'const paused = isHeld(states, pause) && observation.nowMs < 0;',
+    find: 'const paused = isHeld(states, pause) || outage.holds;',
+    replace: 'const paused = outage.holds;',
     caughtBy: [{ tests: PAUSE_TESTS, named: 'holds back scaling, rollout and the end of drains' }],
   },
   {

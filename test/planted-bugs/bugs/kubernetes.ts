@@ -123,8 +123,8 @@ export const KUBERNETES_BUGS: readonly PlantedBug[] = [
     name: 'child-applied-although-equal',
     rule: 'at rest nothing is written: fields that the API server filled in are no difference',
     file: 'src/plan/children.ts',
-    find: 'if (live !== undefined && covers(live, object)) return [];\n    return [\n      {',
-    replace: 'if (live === object) return [];\n    return [\n      {',
+    find: 'if (live !== undefined && covers(live, object)) return [];\n    const why = staticWhy(',
+    replace: 'if (live === object) return [];\n    const why = staticWhy(',
     caughtBy: [
       { tests: 'test/plan/plan.test.ts', named: 'plans no action and the same status when nothing has changed' },
     ],

@@ -58,6 +58,22 @@ export const LOST_SERVER_BUGS: readonly PlantedBug[] = [
     caughtBy: [{ tests: OUTAGE_TESTS, named: 'stays noted until a declared pause has taken a pod over' }],
   },
   {
+    name: 'pods-come-and-go-in-an-outage',
+    rule: 'while clients wait for a lost server no pod comes or goes by our doing',
+    file: 'src/plan/plan.ts',
+    find: 'const paused = isHeld(states, pause) || outage.holds;',
+    replace: 'const paused = isHeld(states, pause);',
+    caughtBy: [{ tests: OUTAGE_TESTS, named: 'has no pod come or go meanwhile' }],
+  },
+  {
+    name: 'note-dropped-with-readiness',
+    rule: 'a pod that may be paused stays noted, whatever became of it since',
+    file: OUTAGE,
+    find: 'const held = states.filter(({ pod }) => noted.has(pod.name));',
+    replace: "const held = states.filter(({ pod, phase }) => phase === 'Serving' && noted.has(pod.name));",
+    caughtBy: [{ tests: OUTAGE_TESTS, named: 'keeps a pod noted that is drained or not Ready meanwhile' }],
+  },
+  {
     name: 'idle-pool-counts-as-lost',
     rule: 'a pool that lost its last server connection to idleness is no witness of a lost server',
     file: 'src/controller/lost-servers.ts',

@@ -92,8 +92,8 @@ export const POD_BUGS: readonly PlantedBug[] = [
     name: 'room-for-a-database-on-the-canary',
     rule: 'shrink, verify, grow: also the pod that tries a new configuration gives the room for it',
     file: 'src/plan/pod-config.ts',
-    find: ': sizedModel(standing, { ...(pod.grant?.sizes ?? input.bootFloors), ...next.sizes }));',
-    replace: ': undefined);',
+    find: '?? standingOne(pod, standing, next, input);',
+    replace: '?? standingOne(pod, undefined, next, input);',
     caughtBy: [
       { tests: 'test/plan/plan.test.ts', named: 'makes room for a database more in a fleet that has spent its budget' },
     ],
@@ -182,8 +182,8 @@ export const POD_BUGS: readonly PlantedBug[] = [
     name: 'old-cap-not-written',
     rule: 'the old cap is written beside the new one in the annotation, so that a crash can’t lose it',
     file: 'src/plan/pod-config.ts',
-    find: '...(next.unsettled === undefined ? {} : { unsettled: next.unsettled }),',
-    replace: '',
+    find: '    sizes,\n    ...(unsettled === undefined ? {} : { unsettled }),',
+    replace: '    sizes,',
     caughtBy: [
       { tests: 'test/plan/pod-config.test.ts', named: 'writes the old size of a busy pool beside the new one' },
       SIMULATED,
