@@ -22,6 +22,8 @@ export type Attempt = Readonly<{
   /** When it was to begin. */
   dueMs: number;
   endedMs: number;
+  /** How long it meant to keep a server connection busy. */
+  insideMs: number;
   /** What it took beyond the time that it meant to spend inside the transaction. */
   addedMs: number;
   library: Library;

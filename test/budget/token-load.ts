@@ -129,7 +129,15 @@ export class TokenLoad implements AsyncDisposable {
       const result = await client.transact({ client: name, seq, acknowledged: own.acknowledged }, insideMs);
       const endedMs = nowMs();
       const outcome = outcomeOf(result, recycles);
-      this.#attempts.push({ dueMs, endedMs, addedMs: endedMs - startedMs - insideMs, library, recycles, outcome });
+      this.#attempts.push({
+        dueMs,
+        endedMs,
+        insideMs,
+        addedMs: endedMs - startedMs - insideMs,
+        library,
+        recycles,
+        outcome,
+      });
       dueMs -= HALF_CYCLE_MS * Math.log(1 - random());
       if (result.isDone) {
         own.acknowledged += 1;
