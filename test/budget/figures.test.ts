@@ -38,6 +38,12 @@ describe('the figures of a run', () => {
     assert.equal(figuresOf(exampleRecording({ attempts: failing, offered: 'half' })).servedRatio, 0.8);
   });
 
+  it('tell which share of the budget was kept busy before the operation', () => {
+    const attempts = Array.from({ length: 25 }, (_, index) => attempt(index * 200, { insideMs: 1_000 }));
+    // 25 s of work in five seconds on ten connections.
+    assert.equal(figuresOf(exampleRecording({ attempts })).busyShareBefore, 0.5);
+  });
+
   it('count the seconds of the operation in which nothing was done', () => {
     const done = (...at: readonly number[]) => ({ attempts: at.map((ms) => attempt(ms)) });
     assert.equal(figuresOf(exampleRecording(done(5_100, 6_100, 7_900))).silentSeconds, 0);

@@ -23,8 +23,8 @@ export type Figures = Readonly<{
   servedRatio: number;
   /** Whole seconds of the operation in which not one transaction was done. */
   silentSeconds: number;
-  /** Mean share of the budget that was in use before the operation. */
-  meanShareBefore: number;
+  /** Share of the budget's connections that transactions kept busy before the operation. */
+  busyShareBefore: number;
   /** From the last pod's becoming Ready (or the operation, where no pod does) to the end of all of it. */
   convergeMs: number;
   /** From the operation to the end of all of it. */
@@ -73,8 +73,9 @@ export function figuresOf(recording: Recording): Figures {
       3,
     ),
     silentSeconds: silentSeconds(during, window.operationMs, window.doneMs),
-    meanShareBefore: round(
-      mean(samples.filter(({ atMs }) => atMs < window.operationMs).map((sample) => totalOf(sample) / inForce(sample))),
+    busyShareBefore: round(
+      sum(before.map(({ insideMs }) => insideMs)) /
+        (budgetAt(budget, window.beforeMs) * (window.operationMs - window.beforeMs)),
       2,
     ),
     convergeMs: Math.round(window.doneMs - lastReadyMs(recording)),
@@ -103,8 +104,8 @@ function silentSeconds(attempts: readonly Attempt[], fromMs: number, toMs: numbe
   return Array.from({ length: whole }, (_, second) => second).filter((second) => !loud.has(second)).length;
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** Between two looks, and from the window's ends to the next look. */

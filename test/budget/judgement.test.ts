@@ -70,9 +70,9 @@ describe('the judgement of a run', () => {
 
   it('does not count one at half of saturation that was not there, and asks it for no peak', () => {
     const half = { ...nothing, offered: 'half' } as const;
-    assert.equal(judge({ ...calm, peakShare: 0.7, meanShareBefore: 0.5 }, half).verdict, 'passed');
-    for (const meanShareBefore of [0.1, 0.95])
-      assert.equal(judge({ ...calm, meanShareBefore }, half).verdict, 'does not count');
+    assert.equal(judge({ ...calm, peakShare: 0.7, busyShareBefore: 0.5 }, half).verdict, 'passed');
+    for (const busyShareBefore of [0.1, 0.95])
+      assert.equal(judge({ ...calm, busyShareBefore }, half).verdict, 'does not count');
   });
 
   it('calls one failed that failed, however little of it was seen', () => {

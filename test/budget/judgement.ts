@@ -4,8 +4,8 @@ import type { Offered } from './recording.ts';
 
 export const LEAST_PEAK_SHARE = 0.9;
 export const LONGEST_GAP_MS = 250;
-/** Connections in use before the operation, where half of saturation is asked for: backends that wait for their next client are open, too. */
-export const HALF = { least: 0.3, most: 0.9 } as const;
+/** Connections kept busy before the operation, where half of saturation is asked for. */
+export const HALF = { least: 0.35, most: 0.65 } as const;
 
 /** `does not count`: too little was seen to say anything, so it proves nothing; it is no success. */
 export type Judgement = Readonly<{ verdict: 'passed' | 'failed' | 'does not count'; reasons: readonly string[] }>;
@@ -19,7 +19,7 @@ export type Promised = Readonly<{
 
 export function judge(figures: Figures, { error, convergeLimitMs, offered = 'all', leastServed }: Promised): Judgement {
   const { samplesAboveUnexplained, lost, double, failed, planned, convergeMs, peakShare, maxGapMs } = figures;
-  const { servedRatio, silentSeconds, meanShareBefore } = figures;
+  const { servedRatio, silentSeconds, busyShareBefore } = figures;
   const failures = [
     ...(error === undefined ? [] : [`it did not come to its end: ${error.split('\n')[0] ?? ''}`]),
     ...(samplesAboveUnexplained > 0 ? [`${samplesAboveUnexplained} samples above the budget`] : []),
@@ -35,8 +35,8 @@ export function judge(figures: Figures, { error, convergeLimitMs, offered = 'all
     ...(leastServed !== undefined && silentSeconds > 0 ? [`${silentSeconds} seconds without a transaction`] : []),
   ];
   const doubts = [
-    ...(offered === 'half' && (meanShareBefore < HALF.least || meanShareBefore > HALF.most)
-      ? [`${percent(meanShareBefore)} of the budget were in use before it, which is not half of saturation`]
+    ...(offered === 'half' && (busyShareBefore < HALF.least || busyShareBefore > HALF.most)
+      ? [`${percent(busyShareBefore)} of the budget were busy before it, which is not half of saturation`]
       : []),
     ...(offered === 'all' && peakShare < LEAST_PEAK_SHARE
       ? [`the peak was ${percent(peakShare)} of the budget, below ${percent(LEAST_PEAK_SHARE)}`]
