@@ -29,8 +29,8 @@ describe('the figures of a run', () => {
       attempt(5_100),
       attempt(6_100),
       attempt(7_100),
-      // Due in the operation, done after it; and due before it, done in it.
-      attempt(8_200, { dueMs: START_MS + 7_500 }),
+      // Due in the ten seconds that are looked at, done after them; and due before them, done in them.
+      attempt(15_200, { dueMs: START_MS + 14_500 }),
       attempt(5_200, { dueMs: START_MS + 4_900 }),
     ];
     assert.equal(figuresOf(exampleRecording({ attempts, offered: 'half' })).servedRatio, 1);

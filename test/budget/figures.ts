@@ -48,7 +48,8 @@ export function figuresOf(recording: Recording): Figures {
   const samples = recording.samples.filter(({ atMs }) => atMs >= window.beforeMs && atMs <= window.endMs);
   const inForce = (sample: Sample): number => budgetAt(budget, sample.atMs);
   const before = attemptsIn(attempts, window.beforeMs, window.operationMs);
-  const during = attemptsIn(attempts, window.operationMs, window.doneMs);
+  const duringEndMs = duringEnd(recording);
+  const during = attemptsIn(attempts, window.operationMs, duringEndMs);
   const counted = attemptsIn(attempts, window.beforeMs, Infinity);
   const orphaned = samples.filter(({ orphans }) => orphans > 0);
   return {
@@ -68,11 +69,11 @@ export function figuresOf(recording: Recording): Figures {
     servedRatio: round(
       recording.offered === 'half'
         ? during.filter(({ outcome }) => outcome === 'done').length /
-            attempts.filter(({ dueMs }) => dueMs >= window.operationMs && dueMs < window.doneMs).length
-        : perSecond(during, window.operationMs, window.doneMs) / perSecond(before, window.beforeMs, window.operationMs),
+            attempts.filter(({ dueMs }) => dueMs >= window.operationMs && dueMs < duringEndMs).length
+        : perSecond(during, window.operationMs, duringEndMs) / perSecond(before, window.beforeMs, window.operationMs),
       3,
     ),
-    silentSeconds: silentSeconds(during, window.operationMs, window.doneMs),
+    silentSeconds: silentSeconds(during, window.operationMs, duringEndMs),
     busyShareBefore: round(
       sum(before.map(({ insideMs }) => insideMs)) /
         (budgetAt(budget, window.beforeMs) * (window.operationMs - window.beforeMs)),
@@ -94,6 +95,13 @@ export function figuresOf(recording: Recording): Figures {
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
+}
+
+/** In a shorter time what is due before its end and done after it would be a large part of what is due. */
+export const HALF_LEAST_MS = 10_000;
+
+function duringEnd({ offered, window: { operationMs, doneMs } }: Recording): number {
+  return offered === 'half' ? Math.max(doneMs, operationMs + HALF_LEAST_MS) : doneMs;
 }
 
 function silentSeconds(attempts: readonly Attempt[], fromMs: number, toMs: number): number {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SUPERUSER, type ClusterPostgres } from '../support/cluster-postgres.ts';
 import type { Address } from '../support/service.ts';
 import { APP, DATABASE, MONITOR, type Stage } from '../support/stage.ts';
+import { HALF_LEAST_MS } from './figures.ts';
 import { operatorActions } from './operator-actions.ts';
 import { PodWatch, type PodView } from './pod-watch.ts';
 import { nowMs, type BudgetStep, type Mark, type Offered, type Recording } from './recording.ts';
@@ -90,7 +91,7 @@ export async function record(
   );
   const doneMs = nowMs();
   recorder.mark('note', error === undefined ? 'at rest' : 'given up');
-  await sleep(Math.max(0, operationMs + DURING_LEAST_MS - doneMs));
+  await sleep(Math.max(0, operationMs + (offered === 'half' ? HALF_LEAST_MS : DURING_LEAST_MS) - doneMs));
   await sleep(AFTER_MS);
   const endMs = nowMs();
   await load.stop();

@@ -171,7 +171,8 @@ export const SCENARIOS: readonly Scenario[] = [
   atHalf(scaleOut, LEAST_SERVED),
   atHalf(scaleIn, LEAST_SERVED),
   atHalf(rollout, LEAST_SERVED),
-  atHalf(eviction, LEAST_SERVED),
+  // The share of an evicted pod moves only when that is gone.
+  atHalf(eviction),
   atHalf(switchover, LEAST_SERVED),
   atHalf(pause),
   withOperatorKilled(scaleOut, 'when the first new pod is Ready', aNewOneIsReady),
