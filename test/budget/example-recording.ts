@@ -37,7 +37,7 @@ export function attempt(at: number, changes: Partial<Attempt> = {}): Attempt {
   return {
     ...{
       dueMs: START_MS + at - 10,
-      insideMs: 100,
+      insideMs: 900,
       endedMs: START_MS + at,
       addedMs: 10,
       library: 'node-postgres',

@@ -23,7 +23,7 @@ export type Figures = Readonly<{
   servedRatio: number;
   /** Whole seconds of the operation in which not one transaction was done. */
   silentSeconds: number;
-  /** Share of the budget's connections that transactions kept busy before the operation. */
+  /** Share of the open connections that transactions kept busy before the operation. */
   busyShareBefore: number;
   /** From the last pod's becoming Ready (or the operation, where no pod does) to the end of all of it. */
   convergeMs: number;
@@ -76,7 +76,8 @@ export function figuresOf(recording: Recording): Figures {
     silentSeconds: silentSeconds(during, window.operationMs, duringEndMs),
     busyShareBefore: round(
       sum(before.map(({ insideMs }) => insideMs)) /
-        (budgetAt(budget, window.beforeMs) * (window.operationMs - window.beforeMs)),
+        (mean(samples.filter(({ atMs }) => atMs < window.operationMs).map(totalOf)) *
+          (window.operationMs - window.beforeMs)),
       2,
     ),
     convergeMs: Math.round(window.doneMs - lastReadyMs(recording)),
@@ -110,6 +111,10 @@ function silentSeconds(attempts: readonly Attempt[], fromMs: number, toMs: numbe
   );
   const whole = Math.floor((toMs - fromMs) / 1000);
   return Array.from({ length: whole }, (_, second) => second).filter((second) => !loud.has(second)).length;
+}
+
+function mean(values: readonly number[]): number {
+  return sum(values) / Math.max(1, values.length);
 }
 
 function sum(values: readonly number[]): number {

@@ -4,7 +4,7 @@ import { exampleRecording } from './example-recording.ts';
 import { figuresOf, type Figures } from './figures.ts';
 import { judge } from './judgement.ts';
 
-const calm = figuresOf(exampleRecording());
+const calm = { ...figuresOf(exampleRecording()), busyShareBefore: 0.9 };
 const nothing = { error: undefined, convergeLimitMs: undefined };
 
 describe('the judgement of a run', () => {
@@ -50,6 +50,10 @@ describe('the judgement of a run', () => {
   it('does not count one whose peak stayed below nine tenths of the budget', () => {
     assert.equal(judge({ ...calm, peakShare: 0.9 }, nothing).verdict, 'passed');
     assert.equal(judge({ ...calm, peakShare: 0.899 }, nothing).verdict, 'does not count');
+  });
+
+  it('does not count one whose clients did not saturate it', () => {
+    assert.equal(judge({ ...calm, busyShareBefore: 0.5 }, nothing).verdict, 'does not count');
   });
 
   it('does not count one with more than 250 ms between two samples', () => {

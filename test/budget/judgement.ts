@@ -4,8 +4,10 @@ import type { Offered } from './recording.ts';
 
 export const LEAST_PEAK_SHARE = 0.9;
 export const LONGEST_GAP_MS = 250;
-/** Connections kept busy before the operation, where half of saturation is asked for. */
-export const HALF = { least: 0.35, most: 0.65 } as const;
+/** Of the open connections kept busy before the operation, where clients ask for all that they can get. */
+export const SATURATED_LEAST = 0.7;
+/** The same, where half of saturation is asked for. */
+export const HALF = { least: 0.35, most: 0.75 } as const;
 
 /** `does not count`: too little was seen to say anything, so it proves nothing; it is no success. */
 export type Judgement = Readonly<{ verdict: 'passed' | 'failed' | 'does not count'; reasons: readonly string[] }>;
@@ -36,7 +38,10 @@ export function judge(figures: Figures, { error, convergeLimitMs, offered = 'all
   ];
   const doubts = [
     ...(offered === 'half' && (busyShareBefore < HALF.least || busyShareBefore > HALF.most)
-      ? [`${percent(busyShareBefore)} of the budget were busy before it, which is not half of saturation`]
+      ? [`${percent(busyShareBefore)} of the open connections were busy before it, which is not half of saturation`]
+      : []),
+    ...(offered === 'all' && busyShareBefore < SATURATED_LEAST
+      ? [`${percent(busyShareBefore)} of the open connections were busy before it, which is no saturation`]
       : []),
     ...(offered === 'all' && peakShare < LEAST_PEAK_SHARE
       ? [`the peak was ${percent(peakShare)} of the budget, below ${percent(LEAST_PEAK_SHARE)}`]

@@ -123,7 +123,6 @@ export class TokenLoad implements AsyncDisposable {
     let seq = 1;
     let dueMs = nowMs() + (this.#offered === 'half' ? HALF_CYCLE_MS * random() : 0);
     while (await this.#isDue(dueMs)) {
-      if (this.#offered === 'all') dueMs = nowMs();
       const insideMs = busyMs(random());
       const startedMs = nowMs();
       const result = await client.transact({ client: name, seq, acknowledged: own.acknowledged }, insideMs);
@@ -138,7 +137,7 @@ export class TokenLoad implements AsyncDisposable {
         recycles,
         outcome,
       });
-      dueMs -= HALF_CYCLE_MS * Math.log(1 - random());
+      dueMs = this.#offered === 'all' ? nowMs() : dueMs - HALF_CYCLE_MS * Math.log(1 - random());
       if (result.isDone) {
         own.acknowledged += 1;
         own.lastSeq = seq;
