@@ -13,8 +13,8 @@ export const LOST_SERVER_BUGS: readonly PlantedBug[] = [
     name: 'one-witness-is-enough',
     rule: 'an operator that is cut off by itself pauses nobody',
     file: OUTAGE,
-    find: 'reading.lostServers === true,',
-    replace: 'reading.lostServers !== undefined,',
+    find: 'reading.lostServers === true &&',
+    replace: 'reading.lostServers !== undefined &&',
     caughtBy: [{ tests: OUTAGE_TESTS, named: 'pauses nobody when only the operator is cut off' }],
   },
   {
