@@ -1,5 +1,6 @@
 // Finds backends that outlived their pooler or client: PostgreSQL runs them, the pod's PgBouncer has no such connection, and that for some time.
 import type { Observation, PodFacts } from '../model/observation.ts';
+import { establishedServers } from '../model/pooler-view.ts';
 import type { ServerRow } from '../pgbouncer/show.ts';
 import { backendsFrom, seenBackends } from '../plan/backends.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
@@ -37,8 +38,7 @@ export class OrphanWatch {
     const suspects = observation.pods.filter((pod) => {
       const reading = observation.poolers.get(pod.uid);
       if (reading?.ok !== true) return false;
-      const known = reading.view.pools.reduce((sum, pool) => sum + pool.servers - pool.serversLogin, 0);
-      return backendsFrom(backends, pod.ip) > known || this.#found.has(pod.uid);
+      return backendsFrom(backends, pod.ip) > establishedServers(reading.view.pools) || this.#found.has(pod.uid);
     });
     const counts = await Promise.all(
       suspects.map(async (pod) => [pod.uid, await this.#orphansOf(key, pod, observation, consoleOf, signal)] as const),
@@ -90,9 +90,8 @@ export class OrphanWatch {
     }
   }
 
-  /** Forgets pods that are gone. */
-  retain(uids: ReadonlySet<string>, mine: (uid: string) => boolean): void {
-    for (const uid of this.#found.keys()) if (mine(uid) && !uids.has(uid)) this.#found.delete(uid);
+  forgetPod(uid: string): void {
+    this.#found.delete(uid);
   }
 }
 

@@ -116,10 +116,8 @@ export class Prover {
     return this.#ranLive.has(pod.uid);
   }
 
-  forget(stillThere: ReadonlySet<string>, mine: (uid: string) => boolean): void {
-    for (const memory of [this.#userlists, this.#servers, this.#marks, this.#liveIn, this.#ranLive]) {
-      for (const uid of memory.keys()) if (mine(uid) && !stillThere.has(uid)) memory.delete(uid);
-    }
+  forgetPod(uid: string): void {
+    for (const memory of [this.#userlists, this.#servers, this.#marks, this.#liveIn, this.#ranLive]) memory.delete(uid);
   }
 
   async #tryServer({

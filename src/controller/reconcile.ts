@@ -133,15 +133,10 @@ export class Reconciler {
   }
 
   async #closeWhatIsGone(key: string, observation: Observation): Promise<void> {
-    const { consoles, prover, lost, refusals } = this.#options;
+    const { consoles } = this.#options;
     const { credentials } = observation;
     const present = new Set(observation.pods.map((pod) => pod.uid));
-    const before = this.#podsOf.get(key) ?? new Set<string>();
-    prover.forget(present, (uid) => before.has(uid));
-    lost.forget(present, (uid) => before.has(uid));
-    this.#options.addresses?.forgetPods(present, (uid) => before.has(uid));
-    this.#options.orphans?.retain(present, (uid) => before.has(uid));
-    for (const uid of before) if (!present.has(uid)) refusals.delete(uid);
+    for (const uid of this.#podsOf.get(key) ?? []) if (!present.has(uid)) this.#forgetPod(uid);
     this.#podsOf.set(key, present);
     this.#consoleKeys.set(
       key,
@@ -156,10 +151,20 @@ export class Reconciler {
     await consoles.retain(new Set([...this.#consoleKeys.values()].flatMap((keys) => [...keys])));
   }
 
+  #forgetPod(uid: string): void {
+    const { prover, lost, refusals, addresses, orphans } = this.#options;
+    prover.forgetPod(uid);
+    lost.forgetPod(uid);
+    refusals.delete(uid);
+    addresses?.forgetPod(uid);
+    orphans?.forgetPod(uid);
+  }
+
   async #forget(key: string): Promise<Outcome> {
     const { world, servers, consoles, foreign } = this.#options;
     world.secrets.want(key, new Set());
     foreign.delete(key);
+    for (const uid of this.#podsOf.get(key) ?? []) this.#forgetPod(uid);
     this.#podsOf.delete(key);
     this.#seen.forget(key);
     this.#unsure.forget(key);

@@ -70,8 +70,8 @@ export class ServerAddresses {
     return tried !== undefined && tried.sinceMs === leadsTo?.sinceMs ? tried.count : 0;
   }
 
-  forgetPods(stillThere: ReadonlySet<string>, mine: (uid: string) => boolean): void {
-    for (const uid of this.#tried.keys()) if (mine(uid) && !stillThere.has(uid)) this.#tried.delete(uid);
+  forgetPod(uid: string): void {
+    this.#tried.delete(uid);
   }
 
   forget(key: string): void {

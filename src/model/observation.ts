@@ -136,11 +136,11 @@ export type Observation = {
   readonly children: ReadonlyMap<string, KubeObject>;
   readonly replicaSets: readonly ReplicaSetFacts[];
   readonly pods: readonly PodFacts[];
-  /** Keyed by pod uid. */
   /** Names of disruption budgets of others that choose pods of the fleet. */
   readonly budgetsOfOthers?: readonly string[];
   /** Since when the server's host leads to the one address that it leads to now; undefined where that is not known. */
   readonly leadsSinceMs?: number;
+  /** Keyed by pod uid. */
   readonly poolers: ReadonlyMap<string, PoolerReading>;
   readonly neighbours: readonly Neighbour[];
   /** Where the connections of neighbours come from, and those of pods whose PoolConfig is gone already. */

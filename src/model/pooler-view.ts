@@ -54,3 +54,17 @@ export type PoolerView = {
   /** Logged-in clients other than admin consoles. */
   readonly clients: number;
 };
+
+/** Server connections that have logged in: PostgreSQL has a backend for each, and PgBouncer knows its process id. */
+export function establishedServers(pools: readonly Pick<PoolRow, 'servers' | 'serversLogin'>[]): number {
+  return pools.reduce((sum, { servers, serversLogin }) => sum + servers - serversLogin, 0);
+}
+
+export function pausedOf(databases: readonly Pick<DatabaseRow, 'name' | 'paused'>[]): readonly string[] {
+  return databases.filter(({ paused }) => paused).map(({ name }) => name);
+}
+
+/** What is not paused. */
+export function openOf(databases: readonly Pick<DatabaseRow, 'name' | 'paused'>[]): readonly string[] {
+  return databases.filter(({ paused }) => !paused).map(({ name }) => name);
+}

@@ -1,6 +1,7 @@
 // PostgreSQL's own view of our pods, and when it is no view: behind address translation every pod would look idle.
 import { serverPort } from '../api/poolconfig.ts';
 import type { Observation } from '../model/observation.ts';
+import { establishedServers } from '../model/pooler-view.ts';
 import type { BackendGroup } from '../model/server-view.ts';
 import { readProvedRecord } from './proved-record.ts';
 
@@ -34,7 +35,7 @@ export function backendsFrom(backends: readonly BackendGroup[], address: string 
 
 /** Server connections that the poolers themselves report, those still logging in left out. */
 export function heldByPoolers(observation: Observation): number {
-  return [...observation.poolers.values()]
-    .flatMap((reading) => (reading.ok ? reading.view.pools : []))
-    .reduce((sum, pool) => sum + pool.servers - pool.serversLogin, 0);
+  return establishedServers(
+    [...observation.poolers.values()].flatMap((reading) => (reading.ok ? reading.view.pools : [])),
+  );
 }

@@ -3,7 +3,8 @@ import type { OutageStatus } from '../api/poolconfig.gen.ts';
 import { isoTime, parseIso } from '../model/iso-time.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
-import { pausedOf, type PauseWish } from './pause.ts';
+import { openOf, pausedOf } from '../model/pooler-view.ts';
+import type { PauseWish } from './pause.ts';
 import type { PodState } from './pod-state.ts';
 
 /** Clients that wait longer than this are better served by an error. PgBouncer's own query_wait_timeout ends each of them by default after as long. */
@@ -54,10 +55,7 @@ export function planOutage(
   );
   if (held.length + losing.length === 0 && former === undefined) return { ...NONE, waitMs: LOOK_MS };
   const actions = held.flatMap(({ pod: { name, uid }, phase, reading }): readonly Action[] => {
-    const open =
-      phase === 'Serving' && reading?.ok === true
-        ? reading.view.databases.flatMap((row) => (row.paused ? [] : [row.name]))
-        : [];
+    const open = phase === 'Serving' && reading?.ok === true ? openOf(reading.view.databases) : [];
     if (open.length === 0) return [];
     const why = `clients of ${name} wait for the server, which is gone`;
     return [{ kind: 'pausePools', pod: name, uid, databases: open, logins: 'drop', why }];

@@ -3,6 +3,7 @@ import type { PauseStatus } from '../api/poolconfig.gen.ts';
 import { parseIso } from '../model/iso-time.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
+import { openOf, pausedOf } from '../model/pooler-view.ts';
 import type { Choice } from './canary.ts';
 import type { PodState } from './pod-state.ts';
 import { runsItsFile } from './pod-state.ts';
@@ -75,7 +76,7 @@ export function planPause(
       if (waitsForChange && !(runs && (choice.canary ?? name) === name)) return [];
       return [{ kind: 'resumePools', pod: name, uid, databases: paused, why: `the pause of ${name} is over` }];
     }
-    const open = databases.flatMap((row) => (row.paused ? [] : [row.name]));
+    const open = openOf(databases);
     if (open.length === 0 || !runsItsFile(reading, pod.grant)) return [];
     return [
       {
@@ -153,8 +154,4 @@ function isPaused({ pod, reading }: PodState): boolean {
   if (reading?.ok !== true || pod.grant?.patience !== true) return false;
   const { databases, pools } = reading.view;
   return databases.every(({ paused }) => paused) && pools.every(({ servers }) => servers === 0);
-}
-
-export function pausedOf(databases: readonly { readonly name: string; readonly paused: boolean }[]): readonly string[] {
-  return databases.filter(({ paused }) => paused).map(({ name }) => name);
 }

@@ -23,7 +23,7 @@ import { tellEvents } from './events.ts';
 import { planGrants, type GrantStep } from './grants.ts';
 import { marksStand, newerEpoch } from './epochs.ts';
 import { nextRecord } from './next-record.ts';
-import { isHeld, isPausedFleet, pauseWaitsMs, pauseWish, planPause } from './pause.ts';
+import { isHeld, isPausedFleet, pauseStatus, pauseWaitsMs, pauseWish, planPause } from './pause.ts';
 import { planOutage } from './outage.ts';
 import { planPodConfigs } from './pod-config.ts';
 import { podStates, type PodState } from './pod-state.ts';
@@ -131,7 +131,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     rolls: whatChanges(observation.replicaSets, template),
     replicas: basis.replicas,
     image,
-    pause,
+    pause: pauseStatus(observation, states, pause),
     outage: outage.status,
     serverHash: provedServerHash(observation, chosen),
     held: grants.held,
@@ -233,20 +233,22 @@ function missingCredentials({ credentials }: Observation): readonly Action[] {
 /** A plan without a fleet: credentials are made, everything else waits for a specification that can be had. */
 function waitingPlan(observation: Observation, wish: Wish, image: string): Plan {
   const actions = missingCredentials(observation);
+  const states = podStates(observation, new Map());
   const status = summarize({
     observation,
     wish,
     findings: wish.findings,
     fleet: undefined,
-    states: podStates(observation, new Map()),
+    states,
     refusal: undefined,
     targetHash: undefined,
     template: undefined,
     rolls: '',
     replicas: wantedReplicas(observation.pool),
     image,
-    pause: pauseWish(observation),
-    outage: undefined,
+    pause: pauseStatus(observation, states, pauseWish(observation)),
+    // Pods that it names may still be paused, and are resumed once there is a fleet again.
+    outage: observation.pool.status?.outage,
     serverHash: undefined,
     held: 0,
     overcommitted: 0,

@@ -2,6 +2,7 @@
 import { SETTINGS } from '../model/settings/table.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
+import { pausedOf } from '../model/pooler-view.ts';
 import type { PodState } from './pod-state.ts';
 
 /** PgBouncer's clock and ours are not in step. */
@@ -27,7 +28,7 @@ export function planStrays({ leadsSinceMs, nowMs }: Observation, states: readonl
     const restMs = leadsSinceMs + cacheMs + AFTER_CACHE_MS + gapsMs - nowMs;
     waits.push(restMs > 0 ? restMs : FIRST_GAP_MS);
     // What is paused has no connection to bring over but those that end by themselves.
-    const paused = new Set(databases.flatMap((row) => (row.paused ? [row.name] : [])));
+    const paused = new Set(pausedOf(databases));
     const strays = reading.strays.databases.filter((database) => !paused.has(database));
     if (restMs > 0 || strays.length === 0) return [];
     const why = `the server's host leads elsewhere now, and ${name} still has connections to where it led before`;

@@ -7,7 +7,6 @@ import type { Observation } from '../model/observation.ts';
 import { leftBehind, mayStillHold } from './gone-pods.ts';
 import { othersStatus } from './others.ts';
 import { largerSizes, sumOf } from '../sizing/sizes.ts';
-import { pauseStatus } from './pause.ts';
 import type { PodState } from './pod-state.ts';
 import { conditions, type SummaryInput } from './verdicts.ts';
 
@@ -21,7 +20,6 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
   const server = observation.server;
   const limits = server?.reachable === true ? server.limits : undefined;
   const budget = wish.budget;
-  const pause = pauseStatus(observation, states, input.pause);
   const sized = fleet?.feasible === true ? fleet : undefined;
   return {
     observedGeneration: observation.pool.metadata.generation,
@@ -71,7 +69,7 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
           })),
     pods,
     ...(refusal === undefined ? {} : { refused: { ...refusal } }),
-    ...(pause === undefined ? {} : { pause }),
+    ...(input.pause === undefined ? {} : { pause: input.pause }),
     ...(input.outage === undefined ? {} : { outage: input.outage }),
   };
 }

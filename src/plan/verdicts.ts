@@ -1,6 +1,6 @@
 // The conditions of a PoolConfig: one verdict each, from findings and pod states.
 import { setCondition, type ConditionUpdate, type Reason } from '../api/conditions.ts';
-import type { Condition, OutageStatus } from '../api/poolconfig.gen.ts';
+import type { Condition, OutageStatus, PauseStatus } from '../api/poolconfig.gen.ts';
 import type { Finding, FindingCondition } from '../model/finding.ts';
 import { isoTime, parseIso } from '../model/iso-time.ts';
 import type { Observation } from '../model/observation.ts';
@@ -12,7 +12,6 @@ import { QUARANTINE_MS } from './gone-pods.ts';
 import { othersNow } from './others.ts';
 import type { PodState } from './pod-state.ts';
 import { OUTAGE_WAIT_MS } from './outage.ts';
-import { pauseStatus, type PauseWish } from './pause.ts';
 import { podTrouble } from './policies/pod-trouble.ts';
 
 export type SummaryInput = {
@@ -29,7 +28,7 @@ export type SummaryInput = {
   readonly rolls: string;
   readonly replicas: number;
   readonly image: string;
-  readonly pause: PauseWish | undefined;
+  readonly pause: PauseStatus | undefined;
   readonly outage: OutageStatus | undefined;
   readonly serverHash: string | undefined;
   /** Connections that may be held in the worst light, and how many of them are above the budget. */
@@ -239,10 +238,9 @@ function serverCondition(input: SummaryInput): Verdict {
 }
 
 /** Only while a pause is declared, or is being ended. */
-function pauseVerdict({ observation, states, pause }: SummaryInput): readonly Verdict[] {
-  const now = pauseStatus(observation, states, pause);
-  if (now === undefined) return [];
-  const { until, state, message = '', pausedPods = 0, waitingClients = 0 } = now;
+function pauseVerdict({ pause }: SummaryInput): readonly Verdict[] {
+  if (pause === undefined) return [];
+  const { until, state, message = '', pausedPods = 0, waitingClients = 0 } = pause;
   const type = 'Paused';
   const counts = `${pausedPods} pods are paused, ${waitingClients} clients wait.`;
   switch (state) {

@@ -86,7 +86,7 @@ type AuditEvent = {
   readonly verb: string;
   readonly user: { readonly username: string };
   readonly objectRef?: { readonly resource?: string; readonly subresource?: string; readonly namespace?: string };
-  readonly responseStatus?: { readonly code: number };
+  readonly responseStatus?: { readonly code: number; readonly message?: string };
 };
 
 /** The requests of the operator, from the API server's own record. */
@@ -98,9 +98,14 @@ function operatorRequests(): readonly AuditEvent[] {
 
 const described = ({ verb, objectRef: { resource = '', subresource, namespace = '' } = {} }: AuditEvent): string =>
   `${verb} ${namespace}/${resource}${subresource === undefined ? '' : `/${subresource}`}`;
+/**
+ * The requests that the operator had no right to. Not among them: an owner of a kind that admission does not know yet
+ * (OwnerReferencesPermissionEnforcement reads the kinds anew every ten seconds), which passes by itself after a new CRD.
+ */
 const refused = (): readonly string[] =>
   operatorRequests()
     .filter(({ responseStatus }) => responseStatus?.code === 403)
+    .filter(({ responseStatus }) => responseStatus?.message?.includes('cannot find RESTMapping') !== true)
     .map(described);
 
 describe('the chart on a real cluster', function () {

@@ -25,7 +25,7 @@ describe('server connections that are gone', () => {
     const lost = new LostServers();
     lost.look('a', having(3), 0);
     lost.look('b', having(3), 0);
-    lost.forget(new Set(['b']), () => true);
+    lost.forgetPod('a');
     assert.equal(lost.look('a', having(0), 1_000), false);
     assert.equal(lost.look('b', having(0), 1_000), true);
   });

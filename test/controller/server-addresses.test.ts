@@ -118,7 +118,7 @@ describe('where a server’s name leads', () => {
     );
     addresses.tried('a', 2_000);
     assert.equal(addresses.tries('a', at(2_000)), 1);
-    addresses.forgetPods(new Set(), () => true);
+    addresses.forgetPod('a');
     assert.equal(addresses.tries('a', at(2_000)), 0);
   });
 

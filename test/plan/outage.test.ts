@@ -222,6 +222,20 @@ describe('a server that is gone', () => {
     assert.deepEqual(paused(fleet), []);
   });
 
+  it('stays noted while there is nothing to plan by: whoever can plan again resumes the pods', () => {
+    const fleet = serving();
+    lose(fleet);
+    turns(fleet, 3);
+    const status = fleet.pool.status;
+    assert.ok(status?.outage);
+    // The record of what was proved is lost, and what is declared can't be had.
+    const children = new Map([...fleet.children].filter(([, { kind }]) => kind !== 'ConfigMap'));
+    const pool = { ...fleet.pool, spec: { ...fleet.pool.spec, budget: { connections: 1, reserve: 0 } } };
+    const plan = planPool({ ...fleet.observe(), children, pool });
+    assert.equal(plan.status.conditions?.find(({ type }) => type === 'Ready')?.status, 'False');
+    assert.deepEqual(plan.status.outage, status.outage);
+  });
+
   it('gives way to a declared pause, which ends at its own time', () => {
     const fleet = serving();
     lose(fleet);

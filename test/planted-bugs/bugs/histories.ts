@@ -66,9 +66,9 @@ export const HISTORY_BUGS: readonly PlantedBug[] = [
     name: 'leader-mark-withheld',
     rule: 'a new leader stamps its epoch on every pod, also on one that nothing else can be written to',
     file: 'src/plan/pod-config.ts',
-    find: 'if (fitting === undefined) return asItIs(pod, next, input.observation.epoch);',
-    replace: 'if (fitting === undefined) return undefined;',
-    caughtBy: [{ tests: 'test/plan/pod-config.test.ts', named: 'is left as it is, with the mark of the new leader' }],
+    find: '(!projected && pod.grant.model !== modelHash))\n    return asItIs(pod, next, input.observation.epoch);',
+    replace: '(!projected && pod.grant.model !== modelHash))\n    return undefined;',
+    caughtBy: [{ tests: 'test/plan/pod-config.test.ts', named: 'is left as it is while it can be told nothing else' }],
   },
   {
     name: 'grow-for-an-old-cap-while-overcommitted',
