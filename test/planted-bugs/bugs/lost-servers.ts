@@ -89,7 +89,7 @@ export const LOST_SERVER_BUGS: readonly PlantedBug[] = [
   {
     name: 'login-counts-as-connection',
     rule: 'a login that never ends is no server connection',
-    file: 'src/controller/lost-servers.ts',
+    file: 'src/model/pooler-view.ts',
     find: 'sum + servers - serversLogin',
     replace: 'sum + servers + 0 * serversLogin',
     caughtBy: [
