@@ -75,7 +75,13 @@ export const SPEC_FIELDS: FieldTree = {
         drain: { fields: { window: true, timeout: true } },
       },
     },
-    pooler: { fields: { image: true, parameters: true } },
+    pooler: {
+      fields: {
+        image: true,
+        parameters: true,
+        tls: { fields: { mode: true, certSecretRef: { fields: { name: true } } } },
+      },
+    },
     pause: { fields: { until: true } },
     service: { fields: { type: true, port: true, sessionAffinity: true, annotations: true } },
   },

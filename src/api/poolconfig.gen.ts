@@ -434,6 +434,26 @@ export interface Pooler {
   readonly parameters?: {
     readonly [k: string]: number | string;
   };
+  readonly tls?: PoolerTls;
+}
+/**
+ * TLS between clients and the poolers. Left out, clients speak plain text.
+ */
+export interface PoolerTls {
+  /**
+   * disable: plain text. prefer: TLS for clients that ask for it, plain text for others. require: TLS, or no login.
+   */
+  readonly mode: 'disable' | 'prefer' | 'require';
+  readonly certSecretRef?: CertSecretRef;
+}
+/**
+ * Secret of type kubernetes.io/tls, as cert-manager makes them, with the certificate that clients see (tls.crt, the certificate first and then those that signed it) and its key (tls.key). A renewed one is taken over without a restart.
+ */
+export interface CertSecretRef {
+  /**
+   * Name of a Secret in this namespace.
+   */
+  readonly name: string;
 }
 /**
  * All pods stop handing out server connections between two transactions: clients wait instead of failing. It ends by itself.

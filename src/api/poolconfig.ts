@@ -1,4 +1,5 @@
 // A PoolConfig read with its defaults: what the API server fills in, for objects that have not been there yet too.
+import type { ClientTlsMode } from '../model/pooler-model.ts';
 import type { Count } from '../sizing/concurrency.ts';
 import type { WorkloadWish } from '../sizing/demand.ts';
 import type { AuthUser, ConcurrencyFromEnv, Database, PoolConfig, Workload } from './poolconfig.gen.ts';
@@ -65,6 +66,13 @@ export function serverCa(pool: PoolConfig): { readonly secretName: string; reado
   return reference === undefined ? undefined : { secretName: reference.name, key: reference.key ?? DEFAULTS.caKey };
 }
 
+/** How clients are to speak TLS, and the Secret with the certificate that they see; undefined for plain text. */
+export function poolerTls(pool: PoolConfig): { readonly mode: ClientTlsMode; readonly secretName: string } | undefined {
+  const { mode, certSecretRef } = pool.spec.pooler?.tls ?? {};
+  if (mode === undefined || mode === 'disable' || certSecretRef === undefined) return undefined;
+  return { mode, secretName: certSecretRef.name };
+}
+
 /** Every Secret that the PoolConfig refers to, each once, sorted: what the operator watches, and no other. */
 export function referencedSecrets(pool: PoolConfig): readonly string[] {
   const { server, auth } = pool.spec;
@@ -72,6 +80,7 @@ export function referencedSecrets(pool: PoolConfig): readonly string[] {
     ...auth.users.map((user) => user.secretRef.name),
     server.tls.caSecretRef?.name,
     server.monitorSecretRef?.name,
+    poolerTls(pool)?.secretName,
   ];
   return [...new Set(names.filter((name) => name !== undefined))].sort();
 }

@@ -29,6 +29,11 @@ export const CONDITIONS = {
     meaning: 'What spec.pause asks for: every pod was read back as paused. Absent while nothing is declared.',
     onlyWhileDeclared: true,
   },
+  CertificatesValid: {
+    meaning:
+      'How long the certificates last that the fleet runs with. Absent while it has none. Ready does not depend on it.',
+    onlyWhileDeclared: true,
+  },
   PoolSaturated: { meaning: 'Clients wait for server connections although the fleet spends all it may.' },
 } as const satisfies Record<string, ConditionEntry>;
 
@@ -116,8 +121,20 @@ export const REASONS = {
   },
   CertificateInvalid: {
     on: CONFIG_FAULT,
-    meaning: 'The CA in the Secret is no PEM certificate, or has expired.',
-    remedy: 'Put the PEM text of the CA that signed the certificate of the server into the key.',
+    meaning:
+      'A certificate or key in a Secret is no PEM text, has expired, is not valid yet, or the two do not belong together.',
+    remedy: 'Put the certificate that the message asks for into the Secret. The operator watches for it.',
+  },
+  CertificatesLast: { on: { CertificatesValid: YES }, meaning: 'No certificate is near its end.' },
+  CertificateExpiring: {
+    on: { CertificatesValid: NO },
+    meaning: 'A certificate ends in less than 14 days, or less than a fifth of its life, and was not renewed.',
+    remedy: 'Renew it in its Secret, or see why whatever renews it has not. It is taken over without a restart.',
+  },
+  CertificateExpired: {
+    on: { CertificatesValid: NO },
+    meaning: 'A certificate that the fleet runs with has expired.',
+    remedy: 'Put a new one into its Secret. It is taken over without a restart.',
   },
   UnknownField: {
     on: CONFIG_FAULT,

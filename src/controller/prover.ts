@@ -1,11 +1,12 @@
 // Proofs by login, remembered for as long as what they prove can't have changed: per container and per part of its configuration.
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type { OperatorCredentials, PodFacts, ServerProof } from '../model/observation.ts';
 import { PLACE, POOLER_PORT } from '../model/names.ts';
 import { PROOF_USER } from '../model/reserved-names.ts';
 import type { PoolerConsole } from '../pgbouncer/console.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { markServers, proveLogin, proveServerLogin, type ServerMark } from '../pgbouncer/server-login.ts';
+import { shownCertificate } from '../pgbouncer/shown-certificate.ts';
 import { proofPassword, userlistHash } from '../render/userlist.ts';
 import type { PoolUser } from '../plan/policies/users-are-readable.ts';
 
@@ -23,6 +24,7 @@ export type ProofLogins = {
   readonly proveLogin: typeof proveLogin;
   readonly markServers: typeof markServers;
   readonly proveServerLogin: typeof proveServerLogin;
+  readonly shownCertificate: typeof shownCertificate;
 };
 
 export type ServerProofInput = {
@@ -42,6 +44,7 @@ export type ServerProofInput = {
  */
 export class Prover {
   readonly #userlists = new Map<string, string>();
+  readonly #certificates = new Map<string, string>();
   readonly #servers = new Map<string, Attempt>();
   /** Pod → container in which its live.ini was last seen in force, and since when it runs boot.ini again. */
   readonly #liveIn = new Map<string, { readonly container: string; readonly leftAtMs?: number }>();
@@ -50,7 +53,7 @@ export class Prover {
   readonly #marks = new Map<string, ServerMark>();
   readonly #logins: ProofLogins;
 
-  constructor(logins: ProofLogins = { proveLogin, markServers, proveServerLogin }) {
+  constructor(logins: ProofLogins = { proveLogin, markServers, proveServerLogin, shownCertificate }) {
     this.#logins = logins;
   }
 
@@ -77,6 +80,32 @@ export class Prover {
     });
     if (proved) this.#userlists.set(pod.uid, key);
     return proved;
+  }
+
+  /**
+   * Whether clients are shown the certificate of the file that live.ini names; undefined where it names none. PgBouncer does not say which one it has
+   * loaded: the handshake does.
+   */
+  async certificate(
+    pod: PodFacts,
+    live: string,
+    files: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<boolean | undefined> {
+    const file = /^client_tls_cert_file *= *.*\/([^/\n]+)$/m.exec(live)?.[1];
+    if (file === undefined) return undefined;
+    const text = files[file];
+    if (pod.ip === undefined || text === undefined) return false;
+    const key = `${pod.container.id ?? ''} ${file}`;
+    if (this.#certificates.get(pod.uid) === key) return true;
+    const shown = await this.#logins.shownCertificate({
+      address: { host: pod.ip, port: POOLER_PORT },
+      timeoutMs: LOGIN_TIMEOUT_MS,
+      signal,
+    });
+    const named = new X509Certificate(Buffer.from(text, 'base64')).fingerprint256;
+    if (shown === named) this.#certificates.set(pod.uid, key);
+    return shown === named;
   }
 
   /** What is known of a pod that is paused: nobody gets a server of it, and the way there is the one that was proved, or one to be tried later. */
@@ -117,7 +146,8 @@ export class Prover {
   }
 
   forgetPod(uid: string): void {
-    for (const memory of [this.#userlists, this.#servers, this.#marks, this.#liveIn, this.#ranLive]) memory.delete(uid);
+    for (const memory of [this.#userlists, this.#certificates, this.#servers, this.#marks, this.#liveIn, this.#ranLive])
+      memory.delete(uid);
   }
 
   async #tryServer({

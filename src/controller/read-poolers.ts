@@ -4,6 +4,7 @@ import type { Observation, OperatorCredentials, PodFacts, PoolerReading, ServerA
 import type { PoolerView } from '../model/pooler-view.ts';
 import type { PoolerConsole } from '../pgbouncer/console.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
+import { storedFiles } from '../plan/children.ts';
 import { consoleClosesAtMs } from '../plan/drain.ts';
 import { loadedIni, runsItsFile } from '../plan/pod-state.ts';
 import type { PoolUser } from '../plan/policies/users-are-readable.ts';
@@ -78,11 +79,14 @@ async function readPooler(
       return reading;
     const userlistProved = await prover.userlist(pod, pod.live, credentials, signal);
     if (!userlistProved) return reading;
+    const certificateShown = await prover.certificate(pod, pod.live, storedFiles(base).data, signal);
+    const shown = certificateShown === undefined ? {} : { certificateShown };
+    if (certificateShown === false) return { ...reading, userlistProved, ...shown };
     const paused = view.databases.some((row) => row.paused);
     const serverProof = paused
       ? prover.provedBefore(pod, pod.live)
       : await prover.server({ pod, live: pod.live, console, users, credentials, database, nowMs: base.nowMs, signal });
-    return { ...reading, userlistProved, serverProof };
+    return { ...reading, userlistProved, ...shown, serverProof };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AdminError)) throw error;

@@ -94,6 +94,8 @@ export type PoolerReading =
       /** The proving user could log in with the password that belongs to the userlist of the pod's live.ini. */
       readonly userlistProved: boolean;
       readonly serverProof: ServerProof;
+      /** Clients are shown the certificate that its live.ini names; absent where that names none, or was not tried. */
+      readonly certificateShown?: boolean;
       /** It ran its live.ini in this very container and now runs boot.ini: the container was replaced, and the API does not say so yet. */
       readonly restartedUnseen?: boolean;
       /** Its live.ini was in force once, so the file is there: a RELOAD that is refused speaks of what it says. */

@@ -3,6 +3,11 @@
 export type PoolMode = 'transaction' | 'session' | 'statement';
 export type ServerTlsMode = 'disable' | 'require' | 'verify-ca' | 'verify-full';
 
+/** What clients may or must speak; plain text alone is the absence of `ClientTls`. */
+export type ClientTlsMode = 'prefer' | 'require';
+/** File names inside the mounted Secret. */
+export type ClientTls = { readonly mode: ClientTlsMode; readonly certFile: string; readonly keyFile: string };
+
 /** One `[databases]` line without its size. Every field is written out, so that a reload never falls back to a default. */
 export type DatabaseEntry = {
   readonly name: string;
@@ -19,9 +24,16 @@ export type PoolerModel = {
   /** File names (no folder) inside the mounted Secret, versioned by content. */
   readonly userlistFile: string;
   readonly serverTls: { readonly mode: ServerTlsMode; readonly caFile?: string };
+  /** Absent: clients speak plain text. */
+  readonly clientTls?: ClientTls;
   /** Settings of `[pgbouncer]` that are the user's or ours by default: name → text as PgBouncer reads it. */
   readonly settings: Readonly<Record<string, string>>;
 };
+
+/** Every file of the mounted Secret that the model names. */
+export function filesOf({ userlistFile, serverTls, clientTls }: PoolerModel): readonly string[] {
+  return [userlistFile, serverTls.caFile, clientTls?.certFile, clientTls?.keyFile].filter((file) => file !== undefined);
+}
 
 /** Database name → server connections that one pod may open to it. Always ≥ 1: PgBouncer reads 0 as unlimited. */
 export type Sizes = Readonly<Record<string, number>>;

@@ -153,6 +153,7 @@ function differences(before: PoolerModel, after: PoolerModel): readonly { part: 
   const parts = [
     { part: 'databases', same: sameJson(before.databases, after.databases) },
     { part: 'auth.users', same: before.userlistFile === after.userlistFile },
+    { part: 'pooler.tls', same: sameJson(before.clientTls ?? {}, after.clientTls ?? {}) },
     { part: 'server.tls', same: sameJson(before.serverTls, after.serverTls) },
   ];
   return [...settings, ...parts.filter(({ same }) => !same).map(({ part }) => ({ part }))];
@@ -165,6 +166,7 @@ const STEP_NAMES = {
   refused: 'loading',
   mismatch: 'read-back',
   userlist: 'userlist',
+  certificate: 'certificate',
   server: SERVER_LOGIN,
 } as const satisfies Record<Unproved['kind'], string>;
 
@@ -174,6 +176,7 @@ const PASSING: ReadonlySet<string> = new Set([
   STEP_NAMES.unreachable,
   STEP_NAMES.notLoaded,
   STEP_NAMES.userlist,
+  STEP_NAMES.certificate,
   STEP_NAMES.server,
 ]);
 

@@ -4,6 +4,7 @@ import type { KubeObject } from '../model/kube-object.ts';
 import { ANNOTATION, childNames, PLACE } from '../model/names.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
+import { filesOf } from '../model/pooler-model.ts';
 import { SecretText } from '../model/secret-text.ts';
 import { renderBootConfigMap, renderFilesSecret, STATIC_CHILDREN } from '../render/children.ts';
 import { covers, sameData } from '../render/covers.ts';
@@ -11,13 +12,20 @@ import { renderIni } from '../render/ini.ts';
 import type { PodState } from './pod-state.ts';
 import type { ProvedRecord } from './proved-record.ts';
 
-export type StoredFiles = { readonly names: ReadonlySet<string>; readonly writtenAtMs: number };
+export type StoredFiles = {
+  /** Name → text in base64. */
+  readonly data: Readonly<Record<string, string>>;
+  readonly names: ReadonlySet<string>;
+  readonly writtenAtMs: number;
+};
 
 /** The mounted Secret as it is stored. */
 export function storedFiles(observation: Observation): StoredFiles {
   const live = observation.children.get(`Secret/${childNames(observation.pool.metadata.name).files}`);
+  const data = (live?.['data'] as Record<string, string> | undefined) ?? {};
   return {
-    names: new Set(Object.keys((live?.['data'] as Record<string, string> | undefined) ?? {})),
+    data,
+    names: new Set(Object.keys(data)),
     writtenAtMs: Number(live?.metadata.annotations?.[WRITTEN_AT] ?? 0),
   };
 }
@@ -34,8 +42,7 @@ export function planFiles(
   const live = observation.children.get(`Secret/${name}`);
   const data = (live?.['data'] as Record<string, string> | undefined) ?? {};
   const named = (file: string): boolean =>
-    record?.model.userlistFile === file ||
-    record?.model.serverTls.caFile === file ||
+    (record !== undefined && filesOf(record.model).includes(file)) ||
     observation.pods.some((pod) => pod.live?.includes(`/${file}`) === true);
   const kept = Object.entries(data).flatMap(([file, text]) =>
     files.has(file) || !named(file)

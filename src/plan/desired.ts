@@ -17,6 +17,8 @@ import type { DatabaseWish } from '../sizing/size-fleet.ts';
 import { specIsUnderstood } from './policies/spec-is-understood.ts';
 import { monitorFinding } from './policies/monitor-is-readable.ts';
 import type { OthersMark } from './others.ts';
+import { readPoolerCertificate } from './policies/pooler-certificate.ts';
+import type { ProvedRecord } from './proved-record.ts';
 import { readServerCa } from './policies/server-certificate.ts';
 import { serverFindings } from './policies/server-answers.ts';
 import { readUsers, type PoolUser } from './policies/users-are-readable.ts';
@@ -51,12 +53,13 @@ export type Wish = {
   readonly demand: readonly WorkloadDemand[];
 };
 
-/** The order of the checks is the order in which a user would want to hear of them. */
-export function desire(observation: Observation, fleetRuns: boolean): Wish {
+/** The order of the checks is the order in which a user would want to hear of them. `inUse`: what pods were told last. */
+export function desire(observation: Observation, inUse: Pick<ProvedRecord, 'proved' | 'model'> | undefined): Wish {
   const { pool, credentials } = observation;
   const understood = specIsUnderstood(pool);
   const { users, findings: userFindings } = readUsers(observation);
   const { ca, finding: caFinding } = readServerCa(observation);
+  const client = readPoolerCertificate(observation, inUse?.model.clientTls);
   const monitor = monitorFinding(observation);
   const { demand, findings: demandFindings } = readDemand(observation);
   const { budget, others, findings: budgetFindings } = readBudget(observation);
@@ -64,8 +67,9 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
     ...(understood === undefined ? [] : [understood]),
     ...userFindings,
     ...(caFinding === undefined ? [] : [caFinding]),
+    ...(client.finding === undefined ? [] : [client.finding]),
     ...(monitor === undefined ? [] : [monitor]),
-    ...serverFindings(observation, fleetRuns),
+    ...serverFindings(observation, inUse?.proved === true),
     ...budgetFindings,
     ...demandFindings,
   ];
@@ -79,11 +83,13 @@ export function desire(observation: Observation, fleetRuns: boolean): Wish {
   files.set(userlist.fileName, userlist.text);
   const caFile = ca === undefined ? undefined : `server-ca-${contentHash(ca.reveal())}.crt`;
   if (ca !== undefined && caFile !== undefined) files.set(caFile, ca);
+  for (const [file, text] of client.certificate?.files ?? []) files.set(file, text);
   const clients = demand.reduce((sum, workload) => sum + workload.clients, 0);
   const model: PoolerModel = {
     databases: databaseEntries(observation),
     userlistFile: userlist.fileName,
     serverTls: { mode: pool.spec.server.tls.mode, ...(caFile === undefined ? {} : { caFile }) },
+    ...(client.certificate === undefined ? {} : { clientTls: client.certificate.tls }),
     settings: pooledSettings(pool.spec.pooler?.parameters ?? {}, clients),
   };
   const large = tooLarge(model);

@@ -7,6 +7,7 @@ import type { Action, Plan } from '../model/plan.ts';
 import type { Sizes } from '../model/pooler-model.ts';
 import { moreOf, sizeOf, sumOf } from '../sizing/sizes.ts';
 import { blocked, chooseBasis, isRolling, type Chosen } from './basis.ts';
+import { certificatesInUse } from './certificates.ts';
 import { chooseModels, isServerFault, type Choice } from './canary.ts';
 import {
   foreignChildren,
@@ -48,7 +49,7 @@ export function planPool(observation: Observation): Plan {
   }
   const record = readProvedRecord(observation);
   const foreign = foreignChildren(observation);
-  const first = desire(observation, record?.proved === true);
+  const first = desire(observation, record);
   const wish = foreign.length > 0 ? blocked(first, nameTaken(foreign)) : first;
   const image = observation.pool.spec.pooler?.image ?? observation.pool.status?.image ?? observation.defaultImage;
   const chosen = chooseBasis(observation, wish, record, image);
@@ -133,6 +134,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     image,
     pause: pauseStatus(observation, states, pause),
     outage: outage.status,
+    certificates: certificatesInUse(observation, record),
     serverHash: provedServerHash(observation, chosen),
     held: grants.held,
     overcommitted: grants.ledger.overcommitted,
@@ -249,6 +251,7 @@ function waitingPlan(observation: Observation, wish: Wish, image: string): Plan 
     pause: pauseStatus(observation, states, pauseWish(observation)),
     // Pods that it names may still be paused, and are resumed once there is a fleet again.
     outage: observation.pool.status?.outage,
+    certificates: [],
     serverHash: undefined,
     held: 0,
     overcommitted: 0,

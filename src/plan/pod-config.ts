@@ -3,7 +3,7 @@ import { ANNOTATION } from '../model/names.ts';
 import type { Grant } from '../model/grant.ts';
 import type { Observation, PodFacts } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
-import type { Peering, Sizes } from '../model/pooler-model.ts';
+import { filesOf, type Peering, type Sizes } from '../model/pooler-model.ts';
 import { canonicalJson, sameJson } from '../model/canonical.ts';
 import { largerSizes, sizeOf } from '../sizing/sizes.ts';
 import { ownLifetimeSeconds } from '../render/own-lifetime.ts';
@@ -91,9 +91,8 @@ function wantedGrant(
     sizedModel(wanted, next.sizes) ?? withoutTheLeaving(pod, wanted, next) ?? standingOne(pod, standing, next, input);
   if (fitting === undefined) return asItIs(pod, next, input.observation.epoch);
   const { model, modelHash, sizes } = fitting;
-  const files = [model.userlistFile, ...(model.serverTls.caFile === undefined ? [] : [model.serverTls.caFile])];
   const projected = pod.grant === undefined || input.observation.nowMs - input.filesWrittenAtMs >= SECRET_LEAD_MS;
-  if (files.some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash))
+  if (filesOf(model).some((file) => !input.storedFiles.has(file)) || (!projected && pod.grant.model !== modelHash))
     return asItIs(pod, next, input.observation.epoch);
   const unsettled = withTakenAway(pod, sizes, next.unsettled);
   const { ini, own } = renderLive(pod, model, sizes, {

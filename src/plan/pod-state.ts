@@ -17,6 +17,8 @@ export type Unproved =
   | { readonly kind: 'refused'; readonly message: string; readonly atMs: number }
   | { readonly kind: 'mismatch'; readonly mismatches: readonly Mismatch[] }
   | { readonly kind: 'userlist' }
+  /** Clients are shown another certificate, or none. */
+  | { readonly kind: 'certificate' }
   | { readonly kind: 'server'; readonly proof: string };
 
 export type PodState = {
@@ -69,6 +71,8 @@ function whyUnproved(pod: PodFacts, reading: PoolerReading | undefined, models: 
   const mismatches = compareReadBack(expected, reading.view);
   if (mismatches.length > 0) return { kind: 'mismatch', mismatches };
   if (!reading.userlistProved) return { kind: 'userlist' };
+  if (expected.config.get('client_tls_sslmode') !== 'disable' && reading.certificateShown !== true)
+    return { kind: 'certificate' };
   return reading.serverProof === 'proved' ? undefined : { kind: 'server', proof: reading.serverProof };
 }
 

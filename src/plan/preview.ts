@@ -13,7 +13,7 @@ export type Preview = { readonly lines: readonly string[]; readonly blocked: boo
 export function previewPool(observation: Observation): Preview {
   const { pool } = observation;
   const record = readProvedRecord(observation);
-  const wish = desire(observation, record?.proved === true);
+  const wish = desire(observation, record);
   const lines = [`PoolConfig ${pool.metadata.namespace}/${pool.metadata.name}`];
   for (const finding of wish.findings)
     lines.push(`  ${finding.blocking ? 'BLOCKED' : 'note'} ${finding.reason}: ${finding.message}`);
@@ -82,6 +82,7 @@ function settingChanges(former: PoolerModel, next: PoolerModel): readonly string
             `${database.host}:${database.port}/${database.dbname} ${database.poolMode}`,
           ] as const,
       ),
+      ['client TLS', model.clientTls === undefined ? 'disable' : `${model.clientTls.mode} ${model.clientTls.certFile}`],
       ['server TLS', `${model.serverTls.mode} ${model.serverTls.caFile ?? ''}`.trim()],
       ['userlist', model.userlistFile],
     ]);

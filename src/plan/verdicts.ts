@@ -7,6 +7,7 @@ import type { Observation } from '../model/observation.ts';
 import type { FleetSizes } from '../sizing/size-fleet.ts';
 import { backendsFrom, seenBackends } from './backends.ts';
 import type { Refusal } from './canary.ts';
+import { certificatesVerdict, type CertificateInUse } from './certificates.ts';
 import type { Wish } from './desired.ts';
 import { QUARANTINE_MS } from './gone-pods.ts';
 import { othersNow } from './others.ts';
@@ -30,6 +31,7 @@ export type SummaryInput = {
   readonly image: string;
   readonly pause: PauseStatus | undefined;
   readonly outage: OutageStatus | undefined;
+  readonly certificates: readonly CertificateInUse[];
   readonly serverHash: string | undefined;
   /** Connections that may be held in the worst light, and how many of them are above the budget. */
   readonly held: number;
@@ -54,6 +56,7 @@ export function conditions(input: SummaryInput, servingCount: number): Condition
     serverCondition(input),
     saturation(input),
     ...pauseVerdict(input),
+    ...certificatesCondition(input),
   ];
   const settled = ready.status === 'True' && !input.busy;
   if (!settled && stalled === undefined) {
@@ -255,6 +258,12 @@ function pauseVerdict({ pause }: SummaryInput): readonly Verdict[] {
     case 'Refused':
       return [{ type, status: 'False', reason: 'PauseRefused', message }];
   }
+}
+
+/** Only while the fleet has any. */
+function certificatesCondition({ certificates, observation }: SummaryInput): readonly Verdict[] {
+  const verdict = certificatesVerdict(certificates, observation.nowMs);
+  return verdict === undefined ? [] : [{ type: 'CertificatesValid', ...verdict }];
 }
 
 function saturation(input: SummaryInput): Verdict {

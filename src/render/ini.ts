@@ -116,12 +116,32 @@ function encryptionLines(model: PoolerModel, place: IniPlace): readonly Line[] {
     );
   }
   return [
-    ['client_tls_sslmode', 'disable'],
-    // Not read while TLS is off. With TLS on and no file here PgBouncer exits at its start unless the image has a CA bundle.
-    ['client_tls_ca_file', ''],
+    ...clientTlsLines(model, place),
     ['server_tls_sslmode', mode],
     ['server_tls_ca_file', caFile === undefined ? '' : secretPath(place, caFile, 'serverTls.caFile')],
     ['server_tls_protocols', 'secure'],
+  ];
+}
+
+/** TLS 1.2 with forward secrecy and authenticated encryption alone; those of TLS 1.3 all have both. */
+const CLIENT_CIPHERS = 'ECDHE+AESGCM:ECDHE+CHACHA20';
+
+function clientTlsLines({ clientTls }: PoolerModel, place: IniPlace): readonly Line[] {
+  if (clientTls === undefined) {
+    return [
+      ['client_tls_sslmode', 'disable'],
+      ['client_tls_ca_file', ''],
+    ];
+  }
+  const certFile = secretPath(place, clientTls.certFile, 'clientTls.certFile');
+  return [
+    ['client_tls_sslmode', clientTls.mode],
+    // Nobody is checked against it; without any file PgBouncer exits at its start unless the image has a CA bundle.
+    ['client_tls_ca_file', certFile],
+    ['client_tls_cert_file', certFile],
+    ['client_tls_key_file', secretPath(place, clientTls.keyFile, 'clientTls.keyFile')],
+    ['client_tls_protocols', 'secure'],
+    ['client_tls_ciphers', CLIENT_CIPHERS],
   ];
 }
 

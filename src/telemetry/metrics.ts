@@ -2,7 +2,9 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
+import { certificatesInUse } from '../plan/certificates.ts';
 import { othersNow } from '../plan/others.ts';
+import { readProvedRecord } from '../plan/proved-record.ts';
 
 type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
 type Seen = { readonly observation: Observation; readonly plan: Plan };
@@ -68,6 +70,15 @@ export const POOL_GAUGES: Readonly<Record<string, GaugeRow>> = {
     labels: [],
     samples: ({ plan }) =>
       one(plan.status.conditions?.find((condition) => condition.type === 'Ready')?.status === 'True' ? 1 : 0),
+  },
+  poolsmith_certificate_expiry_timestamp_seconds: {
+    help: 'When a certificate that the fleet runs with expires, in seconds since 1970, by the field that it came from.',
+    labels: ['certificate'],
+    samples: ({ observation }) =>
+      certificatesInUse(observation, readProvedRecord(observation)).map(({ field, untilMs }) => ({
+        labels: { certificate: field },
+        value: Math.floor(untilMs / 1000),
+      })),
   },
   poolsmith_pods: {
     help: 'Pods by state.',

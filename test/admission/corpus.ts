@@ -44,6 +44,7 @@ function longName(index: number): string {
 
 const HOST = 'spec/server/host';
 const TLS = 'spec/server/tls';
+const POOLER_TLS = 'spec/pooler/tls';
 const MONITOR = { 'spec/server/monitorSecretRef': { name: 'monitor' } };
 const DATABASE = 'spec/databases/0';
 const USER = 'spec/auth/users/0';
@@ -75,6 +76,9 @@ export const GOOD: readonly Good[] = [
     'verify-full with a CA under another key',
     { [TLS]: { mode: 'verify-full', caSecretRef: { name: 'ca.x', key: 'root.pem' } } },
   ],
+  ['clients that may use TLS', { [POOLER_TLS]: { mode: 'prefer', certSecretRef: { name: 'tls' } } }],
+  ['clients that must use TLS', { [POOLER_TLS]: { mode: 'require', certSecretRef: { name: 'tls' } } }],
+  ['clients without TLS, said aloud', { [POOLER_TLS]: { mode: 'disable' } }],
   [
     'a monitor role',
     { 'spec/server/monitorSecretRef': { name: 'm', usernameKey: 'u', passwordKey: 'p', database: 'postgres' } },
@@ -292,6 +296,46 @@ export const BAD: readonly Bad[] = [
     'spec.server.tls.caSecretRef',
     '"disable"',
     'must not be set',
+  ],
+  [
+    'TLS for clients without a certificate',
+    { [POOLER_TLS]: { mode: 'require' } },
+    'spec.pooler.tls.certSecretRef',
+    '"require"',
+    'required',
+  ],
+  [
+    'no TLS for clients, with a certificate',
+    { [POOLER_TLS]: { mode: 'disable', certSecretRef: { name: 'tls' } } },
+    'spec.pooler.tls.certSecretRef',
+    'must not be set',
+    '"disable"',
+  ],
+  [
+    'a mode that checks clients',
+    { [POOLER_TLS]: { mode: 'verify-full', certSecretRef: { name: 'tls' } } },
+    'spec.pooler.tls.mode',
+    '"verify-full"',
+    '"require"',
+  ],
+  [
+    'no mode of TLS for clients',
+    { [POOLER_TLS]: { certSecretRef: { name: 'tls' } } },
+    'spec.pooler.tls.mode',
+    'Required',
+  ],
+  [
+    'a certificate of another namespace',
+    { [POOLER_TLS]: { mode: 'require', certSecretRef: { name: 'other/tls' } } },
+    'spec.pooler.tls.certSecretRef.name',
+    '"other/tls"',
+    '1 to 253',
+  ],
+  [
+    'a certificate as a parameter',
+    { 'spec/pooler': { parameters: { client_tls_cert_file: '/etc/passwd' } } },
+    'client_tls_cert_file',
+    'spec.pooler.tls.certSecretRef',
   ],
   ['a CA without a name', { [TLS]: { mode: 'verify-ca', caSecretRef: {} } }, 'caSecretRef.name', 'Required'],
   [

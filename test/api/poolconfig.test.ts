@@ -91,7 +91,8 @@ describe('a PoolConfig that says everything', () => {
   });
 
   it('names each Secret once', () => {
-    assert.deepEqual(referencedSecrets(pool), ['orders-app', 'orders-db-ca', 'orders-monitor', 'reporting-login']);
+    const named = ['orders-app', 'orders-db-ca', 'orders-monitor', 'orders-pooler-tls', 'reporting-login'];
+    assert.deepEqual(referencedSecrets(pool), named);
   });
 
   it('gives sizing its workloads', () => {

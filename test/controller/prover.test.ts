@@ -1,11 +1,16 @@
 // What the operator remembers of a pod from look to look: how its server was proved, and which file it ran.
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { PoolerModel, Sizes } from '../../src/model/pooler-model.ts';
 import { SecretText } from '../../src/model/secret-text.ts';
 import type { PoolerConsole } from '../../src/pgbouncer/console.ts';
 import { Prover } from '../../src/controller/prover.ts';
 import { PLACE } from '../../src/model/names.ts';
 import { renderIni } from '../../src/render/ini.ts';
+import { makeAuthority, type Certificate } from '../support/certificates.ts';
 import { newPod } from '../support/observation.ts';
 
 const CONSOLE = {} as PoolerConsole;
@@ -30,11 +35,12 @@ function live({
   return renderIni(model, sizes, { secretsFolder: '/files' }, drainable === undefined ? {} : { drainable }).text;
 }
 
-function newProver(): Prover {
+function newProver(shown?: string | (() => string)): Prover {
   return new Prover({
     proveLogin: async () => Promise.resolve(true),
     markServers: async () => Promise.resolve(new Set()),
     proveServerLogin: async () => Promise.resolve({ proved: true, by: 'NewServer', tookMs: 1 }),
+    shownCertificate: async () => Promise.resolve(typeof shown === 'function' ? shown() : shown),
   });
 }
 
@@ -62,6 +68,59 @@ describe('the way to the server', () => {
   it('is another one when the host changes', async () => {
     const prover = await provedWith(live({}));
     assert.equal(await prover.beforeLoad(POD, live({ host: 'other' }), CONSOLE, signal), true);
+  });
+});
+
+describe('the certificate that a pod shows', () => {
+  let folder: string;
+  let own: Certificate;
+  let former: Certificate;
+  const tls = (file: string): string =>
+    `client_tls_sslmode = require\nclient_tls_cert_file = ${PLACE.secretsFolder}/${file}\n`;
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'prover-'));
+    const authority = await makeAuthority(folder);
+    own = await authority.issue({ commonName: 'pooler' });
+    former = await authority.issue({ commonName: 'pooler' });
+  });
+
+  after(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  const base64 = ({ certificate }: Certificate): string => Buffer.from(certificate).toString('base64');
+  const shownBy = ({ certificate }: Certificate): string => new X509Certificate(certificate).fingerprint256;
+  const files = () => ({ 'client-1.crt': base64(own), 'client-0.crt': base64(former) });
+
+  it('is proved when it is that of the file that its live.ini names', async () => {
+    assert.equal(await newProver(shownBy(own)).certificate(POD, tls('client-1.crt'), files(), signal), true);
+    for (const shown of [shownBy(former), undefined])
+      assert.equal(await newProver(shown).certificate(POD, tls('client-1.crt'), files(), signal), false);
+  });
+
+  it('is not asked for where live.ini names none, and not proved where the file is not stored', async () => {
+    assert.equal(await newProver().certificate(POD, live({}), files(), signal), undefined);
+    assert.equal(await newProver(shownBy(own)).certificate(POD, tls('client-2.crt'), files(), signal), false);
+  });
+
+  it('is asked for again after a restart of the container, after another file, and of a new pod', async () => {
+    let asked = 0;
+    const prover = newProver(() => {
+      asked += 1;
+      return shownBy(own);
+    });
+    const prove = (pod = POD, file = 'client-1.crt') => prover.certificate(pod, tls(file), files(), signal);
+    await prove();
+    await prove();
+    assert.equal(asked, 1);
+    assert.equal(await prove(POD, 'client-0.crt'), false);
+    await prove();
+    const restarted = { ...POD, container: { ...POD.container, id: 'another' } };
+    await prove(restarted);
+    prover.forgetPod(POD.uid);
+    await prove(restarted);
+    assert.equal(asked, 4);
   });
 });
 

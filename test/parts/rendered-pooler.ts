@@ -1,11 +1,20 @@
 // A real PgBouncer that runs exactly what the operator renders: userlist, configuration and all.
-import type { DatabaseEntry, Peering, PoolerModel, RenderedIni, Sizes } from '../../src/model/pooler-model.ts';
+import { contentHash } from '../../src/model/canonical.ts';
+import type {
+  ClientTlsMode,
+  DatabaseEntry,
+  Peering,
+  PoolerModel,
+  RenderedIni,
+  Sizes,
+} from '../../src/model/pooler-model.ts';
 import { ADMIN_USER } from '../../src/model/reserved-names.ts';
 import { SecretText } from '../../src/model/secret-text.ts';
 import { pooledSettings } from '../../src/model/settings/defaults.ts';
 import { AdminConsole } from '../../src/pgbouncer/console.ts';
 import { renderIni } from '../../src/render/ini.ts';
 import { renderUserlist, type UserlistUser } from '../../src/render/userlist.ts';
+import type { Certificate } from '../support/certificates.ts';
 import { startPgbouncer, type PgbouncerServer } from '../support/servers.ts';
 
 export const HOST = '127.0.0.1';
@@ -34,9 +43,16 @@ type Changes = {
   /** Databases that a drain by lifetime is to reach; all where it is left out. */
   readonly drainable?: readonly string[];
   readonly peering?: Peering;
+  readonly clientTls?: { readonly mode: ClientTlsMode; readonly certificate: Pick<Certificate, 'certificate' | 'key'> };
   /** Where the peers listen: pods all have the same port and an address each, processes on loopback the other way round. */
   readonly peerPort?: (id: number) => number;
 };
+
+/** Named by content, as in the mounted Secret. */
+function tlsFiles({ clientTls }: Changes): { readonly certFile: string; readonly keyFile: string } {
+  const name = `client-${contentHash(clientTls?.certificate.certificate ?? '')}`;
+  return { certFile: `${name}.crt`, keyFile: `${name}.key` };
+}
 
 export async function startRendered(): Promise<RenderedPooler> {
   const render = (changes: Changes, dir: string, port: number) => {
@@ -46,6 +62,7 @@ export async function startRendered(): Promise<RenderedPooler> {
       databases,
       userlistFile: userlist.fileName,
       serverTls: { mode: 'disable' },
+      ...(changes.clientTls === undefined ? {} : { clientTls: { mode: changes.clientTls.mode, ...tlsFiles(changes) } }),
       settings: changes.settings ?? pooledSettings({}, 10),
     };
     const sizes: Sizes = Object.fromEntries(
@@ -70,7 +87,12 @@ export async function startRendered(): Promise<RenderedPooler> {
     load: async (changes) => {
       const { userlist, ini } = render(changes, server.dir, server.port);
       await server.writeFile(userlist.fileName, userlist.text.reveal());
-      const { peerPort } = changes;
+      const { peerPort, clientTls } = changes;
+      if (clientTls !== undefined) {
+        const { certFile, keyFile } = tlsFiles(changes);
+        await server.writeFile(certFile, clientTls.certificate.certificate);
+        await server.writeFile(keyFile, clientTls.certificate.key);
+      }
       const text = ini.text.replaceAll(/^(\d+) = host=(\S+) port=\d+/gm, (line, id: string, host: string) =>
         peerPort === undefined ? line : `${id} = host=${host} port=${peerPort(Number(id))}`,
       );

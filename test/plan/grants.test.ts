@@ -20,7 +20,7 @@ const LIMITS = { versionNumber: 170000, maxConnections: 100, superuserReserved: 
 /** What the ledger answers for what is observed, as planning would ask it. */
 function ask(observation: Observation, over: { floors?: Sizes; declared?: number } = {}): GrantStep {
   const record = readProvedRecord(observation);
-  const chosen = chooseBasis(observation, desire(observation, true), record, observation.defaultImage);
+  const chosen = chooseBasis(observation, desire(observation, record), record, observation.defaultImage);
   assert.ok('basis' in chosen && record !== undefined, 'there is nothing to plan by');
   return askedWith(observation, chosen, over.floors ?? record.floors, over.declared);
 }

@@ -27,7 +27,7 @@ function following(
   const proved = readProvedRecord(observation);
   assert.ok(proved?.proved === true && proved.basis.budget === 75);
   const record = { ...proved, floors: { ...proved.floors, orders: 3 } };
-  const chosen = chooseBasis(observation, desire(observation, true), record, observation.defaultImage);
+  const chosen = chooseBasis(observation, desire(observation, record), record, observation.defaultImage);
   assert.ok('basis' in chosen && chosen.desired !== undefined);
   const { states, target } = chosen;
   const grants = askedWith(observation, chosen, record.floors);

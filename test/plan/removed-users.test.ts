@@ -33,7 +33,7 @@ function stored(files: Desired['files']): ReadonlyMap<string, KubeObject> {
 }
 
 function wanted(pool: PoolConfig, children: ReadonlyMap<string, KubeObject>): Desired {
-  const { desired } = desire(observation(pool, { secrets: SECRETS, children }), true);
+  const { desired } = desire(observation(pool, { secrets: SECRETS, children }), undefined);
   return desired ?? assert.fail('nothing is wanted');
 }
 

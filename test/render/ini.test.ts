@@ -134,6 +134,29 @@ describe('renderIni', () => {
     assert.equal(new Set(keys).size, keys.length);
   });
 
+  it('writes TLS towards clients above the server’s, with the lines that make it safe, and none of them without it', () => {
+    const clientTls = { mode: 'require', certFile: 'client-1.crt', keyFile: 'client-1.key' } as const;
+    const lines = (parseIni(render(model({ clientTls })).text)[1]?.entries ?? []).map(
+      ([key, text]) => `${key} = ${text}`,
+    );
+    assert.deepEqual(
+      lines.filter((line) => line.startsWith('client_tls_')),
+      [
+        'client_tls_sslmode = require',
+        'client_tls_ca_file = /etc/poolsmith/files/client-1.crt',
+        'client_tls_cert_file = /etc/poolsmith/files/client-1.crt',
+        'client_tls_key_file = /etc/poolsmith/files/client-1.key',
+        'client_tls_protocols = secure',
+        'client_tls_ciphers = ECDHE+AESGCM:ECDHE+CHACHA20',
+      ],
+    );
+    const place = (name: string): number => lines.findIndex((line) => line.startsWith(`${name} =`));
+    assert.ok(place('auth_file') < place('client_tls_sslmode'));
+    assert.ok(place('client_tls_ciphers') < place('server_tls_sslmode'));
+    const without = render(model()).text.match(/^client_tls_.*$/gm);
+    assert.deepEqual(without, ['client_tls_sslmode = disable', 'client_tls_ca_file = ']);
+  });
+
   it('writes every column of a database line, with the size as pool and as cap', () => {
     const connectQuery = "set client_connection_check_interval = '1s'";
     const { text, databases } = render(withDatabase({ connectQuery }), 7);

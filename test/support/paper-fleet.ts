@@ -56,6 +56,8 @@ export class PaperFleet {
   tries = 0;
   /** Pods with connections to a server that the host has left. */
   readonly strays = new Set<string>();
+  /** Pods that show clients another certificate than their live.ini names. */
+  readonly showsAnother = new Set<string>();
   /** Pods whose console does not answer. */
   readonly silent = new Set<string>();
   neighbours: Observation['neighbours'] = [];
@@ -151,6 +153,9 @@ export class PaperFleet {
       ? {
           ...answer,
           lostServers: this.lost.has(pod.facts.name),
+          ...(pod.loaded.includes('client_tls_cert_file')
+            ? { certificateShown: !this.showsAnother.has(pod.facts.name) }
+            : {}),
           ...(this.strays.has(pod.facts.name) ? { strays: { databases: ['orders'], tries: this.tries } } : {}),
         }
       : answer;

@@ -21,12 +21,7 @@ export async function show(
       metadata.deletionTimestamp === undefined && status?.containerStatuses?.some(({ ready }) => ready) === true,
   );
   const answers = pods.map(async ({ metadata, status }) => {
-    const client = new pg.Client({
-      ...{ host: status?.podIP ?? '', port: POOLER_PORT, database: 'pgbouncer', user: ADMIN_USER, password },
-      ...{ connectionTimeoutMillis: 3_000, query_timeout: 3_000 },
-    });
-    client.on('error', () => undefined);
-    await client.connect();
+    const client = await connected(status?.podIP ?? '', password);
     try {
       return [metadata.name, (await client.query<Row>(`SHOW ${what}`)).rows] as const;
     } finally {
@@ -34,6 +29,22 @@ export async function show(
     }
   });
   return Object.fromEntries(await Promise.all(answers));
+}
+
+/** In plain text where that is let in, else with TLS. */
+async function connected(host: string, password: string, ssl = false): Promise<pg.Client> {
+  const client = new pg.Client({
+    ...{ host, port: POOLER_PORT, database: 'pgbouncer', user: ADMIN_USER, password },
+    ...{ connectionTimeoutMillis: 3_000, query_timeout: 3_000, ssl: ssl ? { rejectUnauthorized: false } : false },
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    if (ssl || !(error as Error).message.includes('SSL required')) throw error;
+    return await connected(host, password, true);
+  }
 }
 
 /** The value of one setting in every pod. */

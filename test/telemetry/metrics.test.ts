@@ -1,11 +1,32 @@
 // What a scrape shows for a fleet: every row of the table that has something to say, with its labels.
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { planPool } from '../../src/plan/plan.ts';
 import { Metrics, POOL_GAUGES } from '../../src/telemetry/metrics.ts';
+import { makeAuthority, type Certificate } from '../support/certificates.ts';
+import { secret } from '../support/observation.ts';
 import { PaperFleet } from '../support/paper-fleet.ts';
 
+let folder: string;
+let certificate: Certificate;
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'metrics-'));
+  certificate = await (await makeAuthority(folder)).issue({ commonName: 'pooler' });
+});
+
+after(() => {
+  rmSync(folder, { recursive: true });
+});
+
 function fleetMetrics(): { readonly metrics: Metrics; readonly fleet: PaperFleet } {
-  const fleet = new PaperFleet();
+  const fleet = new PaperFleet({ pooler: { tls: { mode: 'prefer', certSecretRef: { name: 'orders-tls' } } } });
+  // The certificate was made now.
+  fleet.nowMs = Date.now();
+  fleet.secrets.set('orders-tls', secret({ 'tls.crt': certificate.certificate, 'tls.key': certificate.key }));
   fleet.server = {
     reachable: true,
     limits: { versionNumber: 170000, maxConnections: 100, superuserReserved: 3, reserved: 0 },
@@ -50,6 +71,13 @@ describe('metrics', () => {
     assert.ok(text.includes(`poolsmith_orphaned_backends{namespace="shop",pool="orders",pod="${first.name}"} 3`));
     assert.match(text, /^poolsmith_server_other_backends\{namespace="shop",pool="orders"\} 12$/m);
     assert.doesNotMatch(text, /reporting/);
+  });
+
+  it('tells when a certificate expires', async () => {
+    const text = await fleetMetrics().metrics.text();
+    const atSeconds = new X509Certificate(certificate.certificate).validToDate.getTime() / 1000;
+    const labels = 'namespace="shop",pool="orders",certificate="spec.pooler.tls.certSecretRef"';
+    assert.ok(text.includes(`poolsmith_certificate_expiry_timestamp_seconds{${labels}} ${atSeconds}`));
   });
 
   it('forgets a PoolConfig that is gone', async () => {

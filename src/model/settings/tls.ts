@@ -1,8 +1,9 @@
 // Settings of encryption, towards clients and towards PostgreSQL.
 import { STRING_BYTES, type Setting } from './setting.ts';
 
-const NO_CLIENT_TLS = 'TLS between clients and the pooler is not settable in this release';
+const CLIENT = 'spec.pooler.tls';
 const SERVER = 'spec.server.tls';
+const CLIENT_FIXED = 'the operator keeps TLS 1.3, and 1.2 with forward secrecy and authenticated encryption alone';
 const FIXED = "the operator keeps TLS 1.2 and 1.3 with OpenSSL's choice of ciphers; use spec.server.tls for the rest";
 const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
 
@@ -15,7 +16,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: NO_CLIENT_TLS,
+    insteadUse: `${CLIENT}.mode`,
     meaning: 'Whether clients may or must use TLS.',
   },
   {
@@ -26,7 +27,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: NO_CLIENT_TLS,
+    because: 'certificates of clients are not settable in this release',
     meaning: 'Authorities that client certificates are checked against.',
   },
   {
@@ -37,7 +38,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: NO_CLIENT_TLS,
+    insteadUse: `${CLIENT}.certSecretRef`,
     meaning: 'Certificate shown to clients.',
   },
   {
@@ -48,7 +49,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: NO_CLIENT_TLS,
+    insteadUse: `${CLIENT}.certSecretRef`,
     meaning: 'Key of that certificate.',
   },
   {
@@ -59,7 +60,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: NO_CLIENT_TLS,
+    because: CLIENT_FIXED,
     meaning: 'Ciphers up to TLS 1.2 towards clients.',
   },
   {
@@ -70,7 +71,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.25',
     owner: 'operator',
-    because: NO_CLIENT_TLS,
+    because: CLIENT_FIXED,
     meaning: 'Ciphers of TLS 1.3 towards clients.',
   },
   {
@@ -81,7 +82,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: NO_CLIENT_TLS,
+    because: CLIENT_FIXED,
     meaning: 'Diffie-Hellman parameters towards clients.',
   },
   {
@@ -92,7 +93,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: NO_CLIENT_TLS,
+    because: CLIENT_FIXED,
     meaning: 'Elliptic curve towards clients.',
   },
   {
@@ -103,7 +104,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: NO_CLIENT_TLS,
+    because: CLIENT_FIXED,
     meaning: 'TLS versions towards clients.',
   },
   {

@@ -25,6 +25,7 @@ export function simLogins(plane: DataPlane, fateOf: FateOf): ProofLogins {
       }),
     proveServerLogin: async (proof) =>
       call(plane, fateOf, 'serverLogin', proof, (process) => prove(plane, process, proof)),
+    shownCertificate: () => Promise.reject(new Error('simulated poolers speak no TLS')),
   };
 }
 
