@@ -23,6 +23,7 @@ export const SPEC_FIELDS: FieldTree = {
             fields: { secretRef: { fields: { name: true } }, usernameKey: true, passwordKey: true, username: true },
           },
         },
+        hba: { items: { fields: { type: true, databases: true, users: true, address: true, method: true } } },
       },
     },
     workloads: {
@@ -79,7 +80,13 @@ export const SPEC_FIELDS: FieldTree = {
       fields: {
         image: true,
         parameters: true,
-        tls: { fields: { mode: true, certSecretRef: { fields: { name: true } } } },
+        tls: {
+          fields: {
+            mode: true,
+            certSecretRef: { fields: { name: true } },
+            clientCaSecretRef: { fields: { name: true, key: true } },
+          },
+        },
       },
     },
     pause: { fields: { until: true } },

@@ -157,6 +157,10 @@ export interface Auth {
    * Users and where their passwords are.
    */
   readonly users: readonly AuthUser[];
+  /**
+   * Who may come from where and how, as in pg_hba.conf: the first rule that fits decides, and who fits none is refused. Left out, every user may come from anywhere with its password.
+   */
+  readonly hba?: readonly HbaRule[];
 }
 /**
  * A user, from a basic-auth Secret as other operators make them. The password may also be a SCRAM secret.
@@ -184,6 +188,31 @@ export interface SecretRef {
    * Name of a Secret in this namespace.
    */
   readonly name: string;
+}
+/**
+ * One line of pg_hba.conf.
+ */
+export interface HbaRule {
+  /**
+   * host: TLS or not. hostssl: with TLS only. hostnossl: without TLS only. Default: "host".
+   */
+  readonly type?: 'host' | 'hostssl' | 'hostnossl';
+  /**
+   * Names that spec.databases declares; left out, all.
+   */
+  readonly databases?: readonly string[];
+  /**
+   * Names of users; left out, all.
+   */
+  readonly users?: readonly string[];
+  /**
+   * Where clients come from as the pooler sees them, in CIDR notation such as 10.0.0.0/8 or fd00::/8; left out, anywhere. The addresses of pods, and of nodes for what comes in from outside of the cluster.
+   */
+  readonly address?: string;
+  /**
+   * scram-sha-256: by password. cert: by a certificate whose common name is the user. reject: not at all.
+   */
+  readonly method: 'scram-sha-256' | 'cert' | 'reject';
 }
 /**
  * Either a workload of this namespace (ref, workers, threads) or clients from elsewhere (name, clients).
@@ -445,6 +474,7 @@ export interface PoolerTls {
    */
   readonly mode: 'disable' | 'prefer' | 'require';
   readonly certSecretRef?: CertSecretRef;
+  readonly clientCaSecretRef?: ClientCaSecretRef;
 }
 /**
  * Secret of type kubernetes.io/tls, as cert-manager makes them, with the certificate that clients see (tls.crt, the certificate first and then those that signed it) and its key (tls.key). A renewed one is taken over without a restart.
@@ -454,6 +484,19 @@ export interface CertSecretRef {
    * Name of a Secret in this namespace.
    */
   readonly name: string;
+}
+/**
+ * Secret with the CA certificate (PEM) that signed the certificates of clients, for spec.auth.hba rules of method cert. A client that shows a certificate of another authority is refused.
+ */
+export interface ClientCaSecretRef {
+  /**
+   * Name of a Secret in this namespace.
+   */
+  readonly name: string;
+  /**
+   * Key of the certificate. Default: "ca.crt".
+   */
+  readonly key?: string;
 }
 /**
  * All pods stop handing out server connections between two transactions: clients wait instead of failing. It ends by itself.

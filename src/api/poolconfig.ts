@@ -73,6 +73,12 @@ export function poolerTls(pool: PoolConfig): { readonly mode: ClientTlsMode; rea
   return { mode, secretName: certSecretRef.name };
 }
 
+/** Name and key of the CA that vouches for clients; undefined where they show no certificates. */
+export function clientCa(pool: PoolConfig): { readonly secretName: string; readonly key: string } | undefined {
+  const reference = poolerTls(pool) === undefined ? undefined : pool.spec.pooler?.tls?.clientCaSecretRef;
+  return reference === undefined ? undefined : { secretName: reference.name, key: reference.key ?? DEFAULTS.caKey };
+}
+
 /** Every Secret that the PoolConfig refers to, each once, sorted: what the operator watches, and no other. */
 export function referencedSecrets(pool: PoolConfig): readonly string[] {
   const { server, auth } = pool.spec;
@@ -81,6 +87,7 @@ export function referencedSecrets(pool: PoolConfig): readonly string[] {
     server.tls.caSecretRef?.name,
     server.monitorSecretRef?.name,
     poolerTls(pool)?.secretName,
+    clientCa(pool)?.secretName,
   ];
   return [...new Set(names.filter((name) => name !== undefined))].sort();
 }

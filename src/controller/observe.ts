@@ -7,7 +7,7 @@ import type { LoadRefusal, Observation, OperatorCredentials, PodFacts, SecretRea
 import { SecretText } from '../model/secret-text.ts';
 import type { PoolerConsole } from '../pgbouncer/console.ts';
 import type { PoolerConsoles } from '../pgbouncer/consoles.ts';
-import { readServerCa } from '../plan/policies/server-certificate.ts';
+import { readServerCa } from '../plan/policies/authorities.ts';
 import { readUsers } from '../plan/policies/users-are-readable.ts';
 import { serverHash, wantedTrials } from '../plan/server-hash.ts';
 import type { Clock } from '../runtime/clock.ts';

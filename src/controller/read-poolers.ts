@@ -85,13 +85,27 @@ async function readPooler(
     const paused = view.databases.some((row) => row.paused);
     const serverProof = paused
       ? prover.provedBefore(pod, pod.live)
-      : await prover.server({ pod, live: pod.live, console, users, credentials, database, nowMs: base.nowMs, signal });
+      : await prover.server({
+          pod,
+          live: pod.live,
+          console,
+          users: loginsFromHere(base, users),
+          credentials,
+          database,
+          nowMs: base.nowMs,
+          signal,
+        });
     return { ...reading, userlistProved, ...shown, serverProof };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AdminError)) throw error;
     return { ok: false, fault: error.kind === 'refused' ? 'protocol' : error.kind };
   }
+}
+
+/** Rules may let users in from elsewhere only, or by certificate; the proving user comes in whatever they say. */
+function loginsFromHere({ pool }: Observation, users: readonly PoolUser[]): readonly PoolUser[] {
+  return pool.spec.auth.hba === undefined ? users : [];
 }
 
 type Strays = NonNullable<Extract<PoolerReading, { ok: true }>['strays']>;

@@ -6,7 +6,13 @@ export type ServerTlsMode = 'disable' | 'require' | 'verify-ca' | 'verify-full';
 /** What clients may or must speak; plain text alone is the absence of `ClientTls`. */
 export type ClientTlsMode = 'prefer' | 'require';
 /** File names inside the mounted Secret. */
-export type ClientTls = { readonly mode: ClientTlsMode; readonly certFile: string; readonly keyFile: string };
+export type ClientTls = {
+  readonly mode: ClientTlsMode;
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Authorities of clients' certificates; absent: they show none. */
+  readonly caFile?: string;
+};
 
 /** One `[databases]` line without its size. Every field is written out, so that a reload never falls back to a default. */
 export type DatabaseEntry = {
@@ -23,6 +29,8 @@ export type PoolerModel = {
   readonly databases: readonly DatabaseEntry[];
   /** File names (no folder) inside the mounted Secret, versioned by content. */
   readonly userlistFile: string;
+  /** Who may come from where; absent: every user from anywhere, by password. */
+  readonly hbaFile?: string;
   readonly serverTls: { readonly mode: ServerTlsMode; readonly caFile?: string };
   /** Absent: clients speak plain text. */
   readonly clientTls?: ClientTls;
@@ -31,8 +39,9 @@ export type PoolerModel = {
 };
 
 /** Every file of the mounted Secret that the model names. */
-export function filesOf({ userlistFile, serverTls, clientTls }: PoolerModel): readonly string[] {
-  return [userlistFile, serverTls.caFile, clientTls?.certFile, clientTls?.keyFile].filter((file) => file !== undefined);
+export function filesOf({ userlistFile, hbaFile, serverTls, clientTls }: PoolerModel): readonly string[] {
+  const tlsFiles = [serverTls.caFile, clientTls?.certFile, clientTls?.keyFile, clientTls?.caFile];
+  return [userlistFile, hbaFile, ...tlsFiles].filter((file) => file !== undefined);
 }
 
 /** Database name → server connections that one pod may open to it. Always ≥ 1: PgBouncer reads 0 as unlimited. */

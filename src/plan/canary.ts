@@ -152,6 +152,7 @@ function differences(before: PoolerModel, after: PoolerModel): readonly { part: 
     .map((name) => ({ part: name, now: after.settings[name] ?? 'default' }));
   const parts = [
     { part: 'databases', same: sameJson(before.databases, after.databases) },
+    { part: 'auth.hba', same: before.hbaFile === after.hbaFile },
     { part: 'auth.users', same: before.userlistFile === after.userlistFile },
     { part: 'pooler.tls', same: sameJson(before.clientTls ?? {}, after.clientTls ?? {}) },
     { part: 'server.tls', same: sameJson(before.serverTls, after.serverTls) },

@@ -8,7 +8,7 @@ import type { ProvedRecord } from './proved-record.ts';
 
 export type CertificateInUse = {
   /** The field that it came from. */
-  readonly field: 'spec.pooler.tls.certSecretRef' | 'spec.server.tls.caSecretRef';
+  readonly field: 'spec.pooler.tls.certSecretRef' | 'spec.pooler.tls.clientCaSecretRef' | 'spec.server.tls.caSecretRef';
   readonly fromMs: number;
   /** When it expires, in milliseconds since 1970. */
   readonly untilMs: number;
@@ -26,11 +26,12 @@ export function certificatesInUse(
       text === undefined ? undefined : readCertificates(Buffer.from(text, 'base64').toString('utf8'));
     if (certificates === undefined || typeof certificates === 'string') return [];
     const [own] = certificates;
-    const untilMs = field === 'spec.server.tls.caSecretRef' ? lastsUntilMs(certificates) : own.validToDate.getTime();
+    const untilMs = field === 'spec.pooler.tls.certSecretRef' ? own.validToDate.getTime() : lastsUntilMs(certificates);
     return [{ field, fromMs: own.validFromDate.getTime(), untilMs }];
   };
   return [
     ...read('spec.pooler.tls.certSecretRef', record?.model.clientTls?.certFile),
+    ...read('spec.pooler.tls.clientCaSecretRef', record?.model.clientTls?.caFile),
     ...read('spec.server.tls.caSecretRef', record?.model.serverTls.caFile),
   ];
 }
@@ -38,6 +39,12 @@ export function certificatesInUse(
 /** What renews certificates does so when a third of their life is left, or 30 days: later than this it has failed. */
 const WARNED_MS = 14 * 86_400_000;
 const WARNED_SHARE = 0.2;
+
+const EFFECTS = {
+  'spec.pooler.tls.certSecretRef': 'Clients that check it end the connection',
+  'spec.pooler.tls.clientCaSecretRef': 'Clients that show a certificate are refused',
+  'spec.server.tls.caSecretRef': 'No new connection to the server can be made',
+} as const satisfies Record<CertificateInUse['field'], string>;
 
 export type CertificatesVerdict = {
   readonly status: 'True' | 'False';
@@ -55,10 +62,7 @@ export function certificatesVerdict(
   const { field, fromMs, untilMs } = first;
   const what = `The certificate of ${field}`;
   if (untilMs <= nowMs) {
-    const effect =
-      field === 'spec.pooler.tls.certSecretRef'
-        ? 'Clients that check it are refused by their own side'
-        : 'No connection to the server can be checked against it';
+    const effect = EFFECTS[field];
     return {
       status: 'False',
       reason: 'CertificateExpired',

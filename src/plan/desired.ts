@@ -1,7 +1,7 @@
 // From a PoolConfig and what it refers to: the configuration and the sizes the fleet should have, or why they can't be told.
 import { databasesOf, serverPort, wantedReplicas } from '../api/poolconfig.ts';
 import type { Finding } from '../model/finding.ts';
-import type { Observation } from '../model/observation.ts';
+import type { Observation, OperatorCredentials } from '../model/observation.ts';
 import type { DatabaseEntry, OwnLines, PoolerModel } from '../model/pooler-model.ts';
 import type { SecretText } from '../model/secret-text.ts';
 import { contentHash } from '../model/canonical.ts';
@@ -10,16 +10,18 @@ import { CONNECT_QUERY } from '../model/settings/own-queries.ts';
 import { pooledSettings } from '../model/settings/defaults.ts';
 import { renderIni } from '../render/ini.ts';
 import { RenderError } from '../render/render-error.ts';
-import { renderUserlist, userlistHash, userlistNames } from '../render/userlist.ts';
+import { renderHba, type RenderedHba } from '../render/hba.ts';
+import { renderUserlist, userlistHash, userlistNames, type RenderedUserlist } from '../render/userlist.ts';
 import type { Budget } from '../sizing/budget.ts';
 import type { WorkloadDemand } from '../sizing/demand.ts';
 import type { DatabaseWish } from '../sizing/size-fleet.ts';
 import { specIsUnderstood } from './policies/spec-is-understood.ts';
+import { hbaFinding } from './policies/hba-rules-are-possible.ts';
 import { monitorFinding } from './policies/monitor-is-readable.ts';
 import type { OthersMark } from './others.ts';
 import { readPoolerCertificate } from './policies/pooler-certificate.ts';
 import type { ProvedRecord } from './proved-record.ts';
-import { readServerCa } from './policies/server-certificate.ts';
+import { readClientCa, readServerCa } from './policies/authorities.ts';
 import { serverFindings } from './policies/server-answers.ts';
 import { readUsers, type PoolUser } from './policies/users-are-readable.ts';
 import { readBudget } from './policies/budget-is-possible.ts';
@@ -60,6 +62,8 @@ export function desire(observation: Observation, inUse: Pick<ProvedRecord, 'prov
   const { users, findings: userFindings } = readUsers(observation);
   const { ca, finding: caFinding } = readServerCa(observation);
   const client = readPoolerCertificate(observation, inUse?.model.clientTls);
+  const { ca: authority, finding: authorityFinding } = readClientCa(observation);
+  const hba = hbaFinding(observation, users);
   const monitor = monitorFinding(observation);
   const { demand, findings: demandFindings } = readDemand(observation);
   const { budget, others, findings: budgetFindings } = readBudget(observation);
@@ -67,8 +71,7 @@ export function desire(observation: Observation, inUse: Pick<ProvedRecord, 'prov
     ...(understood === undefined ? [] : [understood]),
     ...userFindings,
     ...(caFinding === undefined ? [] : [caFinding]),
-    ...(client.finding === undefined ? [] : [client.finding]),
-    ...(monitor === undefined ? [] : [monitor]),
+    ...[client.finding, authorityFinding, hba, monitor].filter((finding) => finding !== undefined),
     ...serverFindings(observation, inUse?.proved === true),
     ...budgetFindings,
     ...demandFindings,
@@ -76,20 +79,27 @@ export function desire(observation: Observation, inUse: Pick<ProvedRecord, 'prov
   if (findings.some((finding) => finding.blocking) || budget === undefined || credentials === undefined) {
     return { desired: undefined, findings, budget, others, demand };
   }
-  const files = new Map<string, SecretText>();
-  const userlist = tryToRender(() => renderUserlist(users, credentials, knownUsers(observation)));
-  if ('finding' in userlist)
-    return { desired: undefined, findings: [userlist.finding, ...findings], budget, others, demand };
-  files.set(userlist.fileName, userlist.text);
-  const caFile = ca === undefined ? undefined : `server-ca-${contentHash(ca.reveal())}.crt`;
-  if (ca !== undefined && caFile !== undefined) files.set(caFile, ca);
-  for (const [file, text] of client.certificate?.files ?? []) files.set(file, text);
+  const rendered = tryToRender(() => renderLogins(observation, users, credentials));
+  if ('finding' in rendered)
+    return { desired: undefined, findings: [rendered.finding, ...findings], budget, others, demand };
+  const { userlist, rules } = rendered;
+  const files = new Map([[userlist.fileName, userlist.text], ...(client.certificate?.files ?? [])]);
+  if (rules !== undefined) files.set(rules.fileName, rules.text);
+  const addAuthority = (name: string, text: SecretText | undefined): { readonly caFile?: string } => {
+    if (text === undefined) return {};
+    const caFile = `${name}-${contentHash(text.reveal())}.crt`;
+    files.set(caFile, text);
+    return { caFile };
+  };
   const clients = demand.reduce((sum, workload) => sum + workload.clients, 0);
   const model: PoolerModel = {
     databases: databaseEntries(observation),
     userlistFile: userlist.fileName,
-    serverTls: { mode: pool.spec.server.tls.mode, ...(caFile === undefined ? {} : { caFile }) },
-    ...(client.certificate === undefined ? {} : { clientTls: client.certificate.tls }),
+    ...(rules === undefined ? {} : { hbaFile: rules.fileName }),
+    serverTls: { mode: pool.spec.server.tls.mode, ...addAuthority('server-ca', ca) },
+    ...(client.certificate === undefined
+      ? {}
+      : { clientTls: { ...client.certificate.tls, ...addAuthority('client-ca', authority) } }),
     settings: pooledSettings(pool.spec.pooler?.parameters ?? {}, clients),
   };
   const large = tooLarge(model);
@@ -114,6 +124,17 @@ export function desire(observation: Observation, inUse: Pick<ProvedRecord, 'prov
     others,
     demand,
   };
+}
+
+/** The userlist goes by another name with other rules: its proof then is theirs, too. */
+function renderLogins(
+  observation: Observation,
+  users: readonly PoolUser[],
+  credentials: OperatorCredentials,
+): { readonly userlist: RenderedUserlist; readonly rules: RenderedHba | undefined } {
+  const { hba } = observation.pool.spec.auth;
+  const rules = hba === undefined ? undefined : renderHba(hba.map((rule) => ({ ...rule, type: rule.type ?? 'host' })));
+  return { rules, userlist: renderUserlist(users, credentials, knownUsers(observation), rules?.fileName) };
 }
 
 /** Whoever a stored userlist speaks of: a user that is declared no more must be refused by name, also after further changes. */

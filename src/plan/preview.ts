@@ -82,8 +82,14 @@ function settingChanges(former: PoolerModel, next: PoolerModel): readonly string
             `${database.host}:${database.port}/${database.dbname} ${database.poolMode}`,
           ] as const,
       ),
-      ['client TLS', model.clientTls === undefined ? 'disable' : `${model.clientTls.mode} ${model.clientTls.certFile}`],
+      [
+        'client TLS',
+        model.clientTls === undefined
+          ? 'disable'
+          : `${model.clientTls.mode} ${model.clientTls.certFile} ${model.clientTls.caFile ?? ''}`.trim(),
+      ],
       ['server TLS', `${model.serverTls.mode} ${model.serverTls.caFile ?? ''}`.trim()],
+      ['rules (hba)', model.hbaFile ?? 'none'],
       ['userlist', model.userlistFile],
     ]);
   const before = flat(former);

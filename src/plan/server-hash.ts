@@ -2,7 +2,7 @@
 import { databasesOf, serverPort } from '../api/poolconfig.ts';
 import { contentHash } from '../model/canonical.ts';
 import type { Observation } from '../model/observation.ts';
-import { readServerCa } from './policies/server-certificate.ts';
+import { readServerCa } from './policies/authorities.ts';
 import { readUsers, type PoolUser } from './policies/users-are-readable.ts';
 
 /** Passwords enter only through a keyed hash, so that the value in status tells nothing about them. */

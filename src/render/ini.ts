@@ -98,12 +98,14 @@ function listenLines(place: IniPlace): readonly Line[] {
   return [['listen_addr', address], ['listen_port', String(port)], ...LISTEN_SETTINGS.map(lineOf)];
 }
 
-function loginLines(model: PoolerModel, place: IniPlace): readonly Line[] {
+function loginLines({ userlistFile, hbaFile }: PoolerModel, place: IniPlace): readonly Line[] {
+  const authFile = ['auth_file', secretPath(place, userlistFile, 'userlistFile')] as const;
   return [
     ['admin_users', ADMIN_USER],
     ['stats_users', PROOF_USER],
-    ['auth_type', 'scram-sha-256'],
-    ['auth_file', secretPath(place, model.userlistFile, 'userlistFile')],
+    ...(hbaFile === undefined
+      ? [['auth_type', 'scram-sha-256'] as const, authFile]
+      : [['auth_type', 'hba'] as const, authFile, ['auth_hba_file', secretPath(place, hbaFile, 'hbaFile')] as const]),
   ];
 }
 
@@ -133,11 +135,12 @@ function clientTlsLines({ clientTls }: PoolerModel, place: IniPlace): readonly L
       ['client_tls_ca_file', ''],
     ];
   }
+  const { caFile } = clientTls;
   const certFile = secretPath(place, clientTls.certFile, 'clientTls.certFile');
   return [
     ['client_tls_sslmode', clientTls.mode],
-    // Nobody is checked against it; without any file PgBouncer exits at its start unless the image has a CA bundle.
-    ['client_tls_ca_file', certFile],
+    // Whoever shows a certificate is checked against it in every mode. Without any file PgBouncer takes the image's authorities, or exits at its start.
+    ['client_tls_ca_file', caFile === undefined ? certFile : secretPath(place, caFile, 'clientTls.caFile')],
     ['client_tls_cert_file', certFile],
     ['client_tls_key_file', secretPath(place, clientTls.keyFile, 'clientTls.keyFile')],
     ['client_tls_protocols', 'secure'],

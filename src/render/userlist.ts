@@ -26,12 +26,16 @@ const SECRET_BYTES = 1024;
 /**
  * The operator, the users and the removed ones. A removed user keeps a line with an empty secret: without a line
  * PgBouncer would go on letting in whoever has logged in since its start. Order of the input does not matter.
+ *
+ * `companion` is the name of a file that nothing shows to be loaded: both are written at once, so where the proving user is let in by this userlist,
+ * that file was there, too.
  * @throws RenderError naming the user, never the secret.
  */
 export function renderUserlist(
   users: readonly UserlistUser[],
   keys: UserlistKeys,
   removed: readonly string[] = [],
+  companion?: string,
 ): RenderedUserlist {
   const names = new Set<string>();
   const lines = users
@@ -47,7 +51,11 @@ export function renderUserlist(
         .map((name) => userLine(checkedName(name, userField(name)), '')),
     )
     .sort();
-  const body = [userLine(ADMIN_USER, checkedSecret(keys.adminPassword, userField(ADMIN_USER))), ...lines].join('\n');
+  const body = [
+    userLine(ADMIN_USER, checkedSecret(keys.adminPassword, userField(ADMIN_USER))),
+    ...lines,
+    ...(companion === undefined ? [] : [`; with ${companion}`]),
+  ].join('\n');
   const hash = keyedHash(keys.proofKey, 'userlist', body);
   const proof = userLine(PROOF_USER, proofPassword(hash, keys.proofKey).reveal());
   return {

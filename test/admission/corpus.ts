@@ -45,6 +45,8 @@ function longName(index: number): string {
 const HOST = 'spec/server/host';
 const TLS = 'spec/server/tls';
 const POOLER_TLS = 'spec/pooler/tls';
+const HBA = 'spec/auth/hba';
+const address = (text: string) => ({ address: text, method: 'reject' });
 const MONITOR = { 'spec/server/monitorSecretRef': { name: 'monitor' } };
 const DATABASE = 'spec/databases/0';
 const USER = 'spec/auth/users/0';
@@ -78,6 +80,18 @@ export const GOOD: readonly Good[] = [
   ],
   ['clients that may use TLS', { [POOLER_TLS]: { mode: 'prefer', certSecretRef: { name: 'tls' } } }],
   ['clients that must use TLS', { [POOLER_TLS]: { mode: 'require', certSecretRef: { name: 'tls' } } }],
+  [
+    'an authority of clients',
+    {
+      [POOLER_TLS]: {
+        ...{ mode: 'require', certSecretRef: { name: 'tls' } },
+        clientCaSecretRef: { name: 'ca', key: 'root.pem' },
+      },
+      [HBA]: [{ type: 'hostssl', users: ['app'], method: 'cert' }],
+    },
+  ],
+  ['rules with everything left out', { [HBA]: [{ method: 'reject' }] }],
+  ['rules of both address families', { [HBA]: [address('10.0.0.0/8'), address('fd00::/8'), address('0.0.0.0/0')] }],
   ['clients without TLS, said aloud', { [POOLER_TLS]: { mode: 'disable' } }],
   [
     'a monitor role',
@@ -295,6 +309,58 @@ export const BAD: readonly Bad[] = [
     { [TLS]: { mode: 'disable', caSecretRef: { name: 'ca' } } },
     'spec.server.tls.caSecretRef',
     '"disable"',
+    'must not be set',
+  ],
+  ['no rules', { [HBA]: [] }, 'spec.auth.hba', 'at least 1'],
+  ['a rule without a method', { [HBA]: [{ type: 'host' }] }, 'spec.auth.hba[0].method', 'Required'],
+  [
+    'the method that asks for nothing',
+    { [HBA]: [{ method: 'trust' }] },
+    'spec.auth.hba[0].method',
+    '"trust"',
+    '"cert"',
+  ],
+  [
+    'a type for sockets',
+    { [HBA]: [{ type: 'local', method: 'reject' }] },
+    'spec.auth.hba[0].type',
+    '"local"',
+    '"host"',
+  ],
+  ['an address without a prefix', { [HBA]: [address('10.0.0.1')] }, 'spec.auth.hba[0].address', '"10.0.0.1"', 'CIDR'],
+  ['a name for an address', { [HBA]: [address('db.shop.svc')] }, 'spec.auth.hba[0].address', '"db.shop.svc"', 'CIDR'],
+  [
+    'a line break in an address',
+    { [HBA]: [address('10.0.0.0/8\nhost all')] },
+    'spec.auth.hba[0].address',
+    'CIDR notation',
+  ],
+  [
+    'rules for TLS where there is none',
+    { [HBA]: [{ type: 'hostssl', method: 'scram-sha-256' }] },
+    'spec.auth.hba',
+    'hostssl',
+    'spec.pooler.tls',
+  ],
+  [
+    'certificates without TLS',
+    { [HBA]: [{ type: 'host', method: 'cert' }] },
+    'spec.auth.hba[0]',
+    'cert needs type hostssl',
+  ],
+  [
+    'certificates without an authority',
+    {
+      [POOLER_TLS]: { mode: 'require', certSecretRef: { name: 'tls' } },
+      [HBA]: [{ type: 'hostssl', method: 'cert' }],
+    },
+    'spec.auth.hba',
+    'spec.pooler.tls.clientCaSecretRef',
+  ],
+  [
+    'an authority of clients without TLS',
+    { [POOLER_TLS]: { mode: 'disable', clientCaSecretRef: { name: 'ca' } } },
+    'spec.pooler.tls.clientCaSecretRef',
     'must not be set',
   ],
   [

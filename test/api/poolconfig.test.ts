@@ -91,7 +91,9 @@ describe('a PoolConfig that says everything', () => {
   });
 
   it('names each Secret once', () => {
-    const named = ['orders-app', 'orders-db-ca', 'orders-monitor', 'orders-pooler-tls', 'reporting-login'];
+    const named = [
+      ...['orders-app', 'orders-clients-ca', 'orders-db-ca', 'orders-monitor', 'orders-pooler-tls', 'reporting-login'],
+    ];
     assert.deepEqual(referencedSecrets(pool), named);
   });
 

@@ -128,6 +128,19 @@ describe('TLS between clients and the pooler', function () {
     assert.match(await handshake(cbc), /^refused/);
   });
 
+  it('refuses a certificate that a client shows unasked, unless its authority is named: PgBouncer checks it in every mode', async () => {
+    const clients = await makeAuthority(join(folder, 'clients'));
+    const { certificate: cert, key } = await clients.issue({ commonName: 'somebody' });
+    const showing = { ca: authority.certificate, cert, key };
+    for (const mode of ['prefer', 'require'] as const) {
+      await pooler.load(changes(mode, first));
+      assert.match(await ask(showing), /unknown ca/);
+      await pooler.load({ ...plain(), clientTls: { mode, certificate: first, authority: clients.certificate } });
+      assert.equal(await ask(showing), 'answered');
+      assert.equal(await ask({ ca: authority.certificate }), 'answered');
+    }
+  });
+
   it('shows another certificate to new connections at once, and cuts none that is open', async () => {
     const trusting = { ca: authority.certificate };
     await pooler.load(changes('require', first));

@@ -1,6 +1,7 @@
 // A real PgBouncer that runs exactly what the operator renders: userlist, configuration and all.
 import { contentHash } from '../../src/model/canonical.ts';
 import type {
+  ClientTls,
   ClientTlsMode,
   DatabaseEntry,
   Peering,
@@ -12,6 +13,7 @@ import { ADMIN_USER } from '../../src/model/reserved-names.ts';
 import { SecretText } from '../../src/model/secret-text.ts';
 import { pooledSettings } from '../../src/model/settings/defaults.ts';
 import { AdminConsole } from '../../src/pgbouncer/console.ts';
+import { renderHba, type HbaLine } from '../../src/render/hba.ts';
 import { renderIni } from '../../src/render/ini.ts';
 import { renderUserlist, type UserlistUser } from '../../src/render/userlist.ts';
 import type { Certificate } from '../support/certificates.ts';
@@ -43,24 +45,35 @@ type Changes = {
   /** Databases that a drain by lifetime is to reach; all where it is left out. */
   readonly drainable?: readonly string[];
   readonly peering?: Peering;
-  readonly clientTls?: { readonly mode: ClientTlsMode; readonly certificate: Pick<Certificate, 'certificate' | 'key'> };
+  readonly clientTls?: {
+    readonly mode: ClientTlsMode;
+    readonly certificate: Pick<Certificate, 'certificate' | 'key'>;
+    /** PEM text of who signs the certificates of clients. */
+    readonly authority?: string;
+  };
+  readonly hba?: readonly HbaLine[];
   /** Where the peers listen: pods all have the same port and an address each, processes on loopback the other way round. */
   readonly peerPort?: (id: number) => number;
 };
 
 /** Named by content, as in the mounted Secret. */
-function tlsFiles({ clientTls }: Changes): { readonly certFile: string; readonly keyFile: string } {
+function tlsFiles({ clientTls }: Changes): Omit<ClientTls, 'mode'> {
   const name = `client-${contentHash(clientTls?.certificate.certificate ?? '')}`;
-  return { certFile: `${name}.crt`, keyFile: `${name}.key` };
+  const authority = clientTls?.authority === undefined ? {} : { caFile: AUTHORITY_FILE };
+  return { certFile: `${name}.crt`, keyFile: `${name}.key`, ...authority };
 }
+
+const AUTHORITY_FILE = 'client-ca.crt';
 
 export async function startRendered(): Promise<RenderedPooler> {
   const render = (changes: Changes, dir: string, port: number) => {
-    const userlist = renderUserlist(changes.users ?? [APP], KEYS, changes.removed);
+    const hba = changes.hba === undefined ? undefined : renderHba(changes.hba);
+    const userlist = renderUserlist(changes.users ?? [APP], KEYS, changes.removed, hba?.fileName);
     const databases = changes.databases ?? [];
     const model: PoolerModel = {
       databases,
       userlistFile: userlist.fileName,
+      ...(hba === undefined ? {} : { hbaFile: hba.fileName }),
       serverTls: { mode: 'disable' },
       ...(changes.clientTls === undefined ? {} : { clientTls: { mode: changes.clientTls.mode, ...tlsFiles(changes) } }),
       settings: changes.settings ?? pooledSettings({}, 10),
@@ -69,7 +82,7 @@ export async function startRendered(): Promise<RenderedPooler> {
       databases.map(({ name }) => [name, changes.sizes?.[name] ?? changes.size ?? 5]),
     );
     const place = { secretsFolder: dir, listen: { address: HOST, port } };
-    return { userlist, ini: renderIni(model, sizes, place, changes) };
+    return { userlist, hba, ini: renderIni(model, sizes, place, changes) };
   };
   const first = renderUserlist([APP], KEYS);
   const server = await startPgbouncer({
@@ -85,13 +98,15 @@ export async function startRendered(): Promise<RenderedPooler> {
     server,
     console,
     load: async (changes) => {
-      const { userlist, ini } = render(changes, server.dir, server.port);
+      const { userlist, hba, ini } = render(changes, server.dir, server.port);
       await server.writeFile(userlist.fileName, userlist.text.reveal());
+      if (hba !== undefined) await server.writeFile(hba.fileName, hba.text.reveal());
       const { peerPort, clientTls } = changes;
       if (clientTls !== undefined) {
         const { certFile, keyFile } = tlsFiles(changes);
         await server.writeFile(certFile, clientTls.certificate.certificate);
         await server.writeFile(keyFile, clientTls.certificate.key);
+        if (clientTls.authority !== undefined) await server.writeFile(AUTHORITY_FILE, clientTls.authority);
       }
       const text = ini.text.replaceAll(/^(\d+) = host=(\S+) port=\d+/gm, (line, id: string, host: string) =>
         peerPort === undefined ? line : `${id} = host=${host} port=${peerPort(Number(id))}`,

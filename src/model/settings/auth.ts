@@ -53,8 +53,8 @@ export const AUTH_SETTINGS: readonly Setting[] = [
     default: '',
     change: 'reload',
     since: '1.7',
-    owner: 'forbidden',
-    because: NOT_YET,
+    owner: 'operator',
+    insteadUse: 'spec.auth.hba',
     meaning: 'File with host-based rules; one bad line locks everybody out.',
   },
   {

@@ -27,7 +27,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: 'certificates of clients are not settable in this release',
+    insteadUse: `${CLIENT}.clientCaSecretRef`,
     meaning: 'Authorities that client certificates are checked against.',
   },
   {

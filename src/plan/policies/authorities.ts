@@ -1,19 +1,33 @@
-// Reads the CA that spec.server.tls names, or says why it can't be used.
+// Reads the authorities that vouch for the server and for clients, or says why one can't be used.
 import type { Reason } from '../../api/reasons.ts';
-import { serverCa } from '../../api/poolconfig.ts';
+import { clientCa, serverCa } from '../../api/poolconfig.ts';
 import type { Finding } from '../../model/finding.ts';
 import { isoTime } from '../../model/iso-time.ts';
 import type { Observation } from '../../model/observation.ts';
 import { lastsUntilMs, readCertificates } from '../../model/pem.ts';
 import type { SecretText } from '../../model/secret-text.ts';
 
+export type AuthorityReading = { readonly ca: SecretText | undefined; readonly finding: Finding | undefined };
+
 /** The CA's text when the mode verifies; undefined when it needs none. */
-export function readServerCa(observation: Observation): { ca: SecretText | undefined; finding: Finding | undefined } {
-  const reference = serverCa(observation.pool);
+export function readServerCa(observation: Observation): AuthorityReading {
+  return readAuthority(observation, 'spec.server.tls.caSecretRef', serverCa(observation.pool));
+}
+
+/** Undefined where clients show no certificates. */
+export function readClientCa(observation: Observation): AuthorityReading {
+  return readAuthority(observation, 'spec.pooler.tls.clientCaSecretRef', clientCa(observation.pool));
+}
+
+function readAuthority(
+  observation: Observation,
+  field: string,
+  reference: { readonly secretName: string; readonly key: string } | undefined,
+): AuthorityReading {
   if (reference === undefined) return { ca: undefined, finding: undefined };
   const { secretName, key } = reference;
-  const where = `spec.server.tls.caSecretRef: Secret ${secretName}`;
-  const blocked = (reason: Reason, message: string): { ca: undefined; finding: Finding } => ({
+  const where = `${field}: Secret ${secretName}`;
+  const blocked = (reason: Reason, message: string): AuthorityReading => ({
     ca: undefined,
     finding: { condition: 'ConfigApplied', reason, message, blocking: true },
   });
@@ -25,7 +39,7 @@ export function readServerCa(observation: Observation): { ca: SecretText | undef
   if (ca === undefined) {
     return blocked(
       'SecretKeyMissing',
-      `${where} has no key "${key}". Add it, or set caSecretRef.key to the key it has.`,
+      `${where} has no key "${key}". Add it, or set ${field.replace(/.*[.]/, '')}.key to the key it has.`,
     );
   }
   const problem = authorityProblem(ca.reveal(), observation.nowMs);
