@@ -1,7 +1,9 @@
 // What one PgBouncer is told to be, before it becomes text: the same model renders boot.ini (floors) and live.ini (grants).
 
-export type PoolMode = 'transaction' | 'session' | 'statement';
-export type ServerTlsMode = 'disable' | 'require' | 'verify-ca' | 'verify-full';
+export const POOL_MODES = ['transaction', 'session', 'statement'] as const;
+export type PoolMode = (typeof POOL_MODES)[number];
+export const SERVER_TLS_MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const;
+export type ServerTlsMode = (typeof SERVER_TLS_MODES)[number];
 
 /** What clients may or must speak; plain text alone is the absence of `ClientTls`. */
 export type ClientTlsMode = 'prefer' | 'require';

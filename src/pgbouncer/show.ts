@@ -1,5 +1,5 @@
 // Decodes the rows of SHOW commands: strict about what is used, by column name, blind to columns that versions add or drop.
-import type { PeerRow, PoolMode } from '../model/pooler-model.ts';
+import { POOL_MODES, type PeerRow, type PoolMode } from '../model/pooler-model.ts';
 import type { DatabaseRow, PoolRow, StatsRow } from '../model/pooler-view.ts';
 import { DecodeError } from './errors.ts';
 
@@ -31,8 +31,6 @@ export type ServerRow = {
   /** Process id of the backend, as PostgreSQL gave it at the login; undefined before that. */
   readonly backendPid?: number | undefined;
 };
-
-const POOL_MODES: readonly PoolMode[] = ['session', 'transaction', 'statement'];
 
 const OTHER_SERVER_COLUMNS = ['sv_active_cancel', 'sv_being_canceled', 'sv_used', 'sv_tested'] as const;
 

@@ -1,5 +1,5 @@
 // One line of [databases]: complete, always quoted, and refused rather than bent when PgBouncer would read something else.
-import type { DatabaseEntry, ExpectedDatabase } from '../model/pooler-model.ts';
+import { POOL_MODES, type DatabaseEntry, type ExpectedDatabase, type PoolMode } from '../model/pooler-model.ts';
 import { RESERVED_DATABASES } from '../model/reserved-names.ts';
 import { OWN_QUERY_BYTES } from '../model/settings/setting.ts';
 import { byteLength, isSafeText } from '../model/settings/validate.ts';
@@ -31,7 +31,7 @@ export function renderDatabase(
     ['dbname', checkedText(entry.dbname, NAME_BYTES, field('dbname'))],
     ['pool_size', String(poolSize)],
     ['max_db_connections', String(poolSize)],
-    ['pool_mode', entry.poolMode],
+    ['pool_mode', checkedMode(entry.poolMode, field('poolMode'))],
     ...(ownLifetimeSeconds === undefined ? [] : [['server_lifetime', String(ownLifetimeSeconds)] as const]),
     ...(entry.connectQuery === undefined
       ? []
@@ -73,6 +73,12 @@ function checkedPort(port: number, field: string): number {
     throw new RenderError(field, `it is ${port}; it must be a whole number from 1 to 65535`);
   }
   return port;
+}
+
+/** The type says so, but a stored object can be of another version, and one unknown word would have the whole file refused. */
+function checkedMode(mode: PoolMode, field: string): PoolMode {
+  if (!POOL_MODES.includes(mode)) throw new RenderError(field, `it must be one of ${POOL_MODES.join(', ')}`);
+  return mode;
 }
 
 /** PgBouncer reads 0, and anything that is not a number, as "no limit". */

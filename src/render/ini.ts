@@ -1,7 +1,13 @@
 // Writes the configuration of one PgBouncer, boot.ini or live.ini, together with all that must read back equal.
 import { hash as digest } from 'node:crypto';
 import { POOLER_PORT } from '../model/names.ts';
-import type { OwnLines, PoolerModel, RenderedIni, Sizes } from '../model/pooler-model.ts';
+import {
+  SERVER_TLS_MODES,
+  type OwnLines,
+  type PoolerModel,
+  type RenderedIni,
+  type Sizes,
+} from '../model/pooler-model.ts';
 import { ADMIN_USER, PROOF_USER } from '../model/reserved-names.ts';
 import { LIMIT_SETTINGS, LISTEN_SETTINGS, type FixedSetting } from '../model/settings/defaults.ts';
 import { SETTINGS } from '../model/settings/table.ts';
@@ -111,6 +117,10 @@ function loginLines({ userlistFile, hbaFile }: PoolerModel, place: IniPlace): re
 
 function encryptionLines(model: PoolerModel, place: IniPlace): readonly Line[] {
   const { mode, caFile } = model.serverTls;
+  // The type says so, but a stored object can be of another version, and here nothing is quoted: a line break would be a new setting.
+  if (!SERVER_TLS_MODES.includes(mode)) {
+    throw new RenderError('serverTls.mode', `it must be one of ${SERVER_TLS_MODES.join(', ')}`);
+  }
   if (caFile === undefined && (mode === 'verify-ca' || mode === 'verify-full')) {
     throw new RenderError(
       'serverTls.caFile',

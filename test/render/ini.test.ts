@@ -1,7 +1,7 @@
 // The rendered pgbouncer.ini: order, completeness, and that nothing a user can write changes what PgBouncer reads.
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { DatabaseEntry, Peering, PoolerModel } from '../../src/model/pooler-model.ts';
+import type { DatabaseEntry, Peering, PoolerModel, PoolMode, ServerTlsMode } from '../../src/model/pooler-model.ts';
 import { pooledSettings } from '../../src/model/settings/defaults.ts';
 import { renderIni } from '../../src/render/ini.ts';
 import { RenderError } from '../../src/render/render-error.ts';
@@ -248,6 +248,16 @@ describe('renderIni', () => {
       'a connect_query that PgBouncer could not send',
       () => render(withDatabase({ connectQuery: 'x'.repeat(507) })),
       /507 bytes; at most 506/,
+    ],
+    [
+      'a pool mode that PgBouncer does not know, for which it would refuse the whole file',
+      () => render(withDatabase({ poolMode: 'Session' as PoolMode })),
+      /databases\["orders"\]\.poolMode: it must be one of transaction, session, statement/,
+    ],
+    [
+      'a TLS mode that brings another setting along',
+      () => render(model({ serverTls: { mode: 'disable\nauth_type = any' as ServerTlsMode } })),
+      /serverTls\.mode: it must be one of disable, require, verify-ca, verify-full/,
     ],
     ['the same database twice', () => render(model({ databases: [ORDERS, ORDERS] })), /it is there twice/],
     [
