@@ -116,7 +116,7 @@ export const REASONS = {
   SecretInvalid: {
     on: CONFIG_FAULT,
     meaning:
-      'A Secret holds a user name or password that can not be used: empty, too long, reserved, given twice, or with control characters.',
+      'A Secret holds a user name or password that can not be used: empty, too long, reserved, given twice, not UTF-8, or with control characters.',
     remedy: 'Correct the value; a newline at the end is the usual cause (use printf or echo -n).',
   },
   CertificateInvalid: {

@@ -54,6 +54,7 @@ export function readUsers(observation: Observation): { users: readonly PoolUser[
 
 function nameProblem(name: string, earlier: readonly PoolUser[]): string | undefined {
   if (name === '') return 'the user name is empty.';
+  if (isGarbled(name)) return 'the user name is not UTF-8 text; write it again in UTF-8.';
   if (hasControlCharacter(name)) return 'the user name holds a control character (a trailing newline, perhaps).';
   if (Buffer.byteLength(name, 'utf8') > NAME_BYTES) return `the user name is longer than ${NAME_BYTES} bytes.`;
   if (RESERVED_USERS.includes(name))
@@ -66,11 +67,17 @@ function nameProblem(name: string, earlier: readonly PoolUser[]): string | undef
 
 function secretProblem(secret: string): string | undefined {
   if (secret === '') return 'the password is empty.';
+  if (isGarbled(secret)) return 'the password is not UTF-8 text; choose one of letters, digits and signs, in UTF-8.';
   if (hasControlCharacter(secret)) return 'the password holds a control character (a trailing newline, perhaps).';
   // PgBouncer takes such a text for a hash, and then no login works.
   if (/^md5[0-9a-f]{32}$/.test(secret))
     return 'the password has the form of an MD5 hash; give the password itself or a SCRAM secret.';
   return undefined;
+}
+
+/** Each byte that is not UTF-8 was read as U+FFFD: nobody could log in, and of random bytes hardly anything would be left to guess. */
+function isGarbled(text: string): boolean {
+  return text.includes('\ufffd');
 }
 
 function hasControlCharacter(text: string): boolean {
