@@ -65,6 +65,20 @@ export function renderUserlist(
   };
 }
 
+const SCRAM_BEGINNING = 'SCRAM-SHA-256$';
+const SCRAM_SECRET =
+  /^SCRAM-SHA-256[$][1-9][0-9]{0,8}:(?![$])([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?[$][A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/;
+
+/** As PostgreSQL stores it. One that is cut off or changed PgBouncer takes for the password itself, and lets in whoever has read it. */
+export function isScramSecret(text: string): boolean {
+  return SCRAM_SECRET.test(text);
+}
+
+/** Meant as a SCRAM secret, and none. */
+export function isBrokenScramSecret(text: string): boolean {
+  return text.startsWith(SCRAM_BEGINNING) && !isScramSecret(text);
+}
+
 /** Names of the users that a rendered file speaks of, the removed ones included; the operator's own are left out. */
 export function userlistNames(text: string): readonly string[] {
   return text.split('\n').flatMap((line) => {
@@ -112,5 +126,6 @@ function checkedSecret(secret: SecretText, field: string): string {
   if (byteLength(text) > SECRET_BYTES) throw new RenderError(field, `the secret has more than ${SECRET_BYTES} bytes`);
   // PgBouncer would take it for a hash, with which SCRAM can't log anybody in.
   if (/^md5[0-9a-f]{32}$/i.test(text)) throw new RenderError(field, 'the secret looks like an MD5 hash');
+  if (isBrokenScramSecret(text)) throw new RenderError(field, 'the secret begins as a SCRAM secret and is none');
   return text;
 }

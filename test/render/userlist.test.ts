@@ -83,6 +83,11 @@ describe('renderUserlist', () => {
     ['a user twice', [user('a'), user('a', 'b')], /user "a": it is there twice/],
     ['an empty secret', [user('a', '')], /the secret is empty/],
     ['a secret that would be taken for a hash', [user('a', `md5${'0'.repeat(32)}`)], /looks like an MD5 hash/],
+    [
+      'a SCRAM secret that was cut off, which PgBouncer would take for the password itself',
+      [user('a', `SCRAM-SHA-256$4096:c2FsdA==$${'A'.repeat(43)}=:${'B'.repeat(42)}`)],
+      /begins as a SCRAM secret and is none/,
+    ],
     ['an endless secret', [user('a', 'x'.repeat(1025))], /more than 1024 bytes/],
   ];
   for (const [what, users, pattern] of refused) {

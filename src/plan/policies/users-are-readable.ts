@@ -5,6 +5,7 @@ import type { Finding } from '../../model/finding.ts';
 import type { Observation } from '../../model/observation.ts';
 import { RESERVED_USERS } from '../../model/reserved-names.ts';
 import type { SecretText } from '../../model/secret-text.ts';
+import { isBrokenScramSecret, isScramSecret } from '../../render/userlist.ts';
 
 export type PoolUser = {
   readonly name: string;
@@ -47,7 +48,7 @@ export function readUsers(observation: Observation): { users: readonly PoolUser[
       refuse('SecretInvalid', `${where}: ${problem}`);
       continue;
     }
-    users.push({ name, secret, plain: !secret.reveal().startsWith('SCRAM-SHA-256$'), from: secretName });
+    users.push({ name, secret, plain: !isScramSecret(secret.reveal()), from: secretName });
   }
   return { users, findings };
 }
@@ -72,6 +73,8 @@ function secretProblem(secret: string): string | undefined {
   // PgBouncer takes such a text for a hash, and then no login works.
   if (/^md5[0-9a-f]{32}$/.test(secret))
     return 'the password has the form of an MD5 hash; give the password itself or a SCRAM secret.';
+  if (isBrokenScramSecret(secret))
+    return 'the password begins as a SCRAM secret and is none (cut off, perhaps); copy it again from pg_authid.';
   return undefined;
 }
 
