@@ -1,4 +1,5 @@
 // A real PgBouncer that runs exactly what the operator renders: userlist, configuration and all.
+import pg from 'pg';
 import { contentHash } from '../../src/model/canonical.ts';
 import type {
   ClientTls,
@@ -64,6 +65,19 @@ function tlsFiles({ clientTls }: Changes): Omit<ClientTls, 'mode'> {
 }
 
 const AUTHORITY_FILE = 'client-ca.crt';
+
+/** A console for statements that the operator itself never gives; whoever opens it ends it. */
+export async function openConsole({ server }: RenderedPooler): Promise<pg.Client> {
+  const password = KEYS.adminPassword.reveal();
+  const client = new pg.Client({ host: HOST, port: server.port, database: 'pgbouncer', user: ADMIN_USER, password });
+  await client.connect();
+  return client;
+}
+
+/** All users that PgBouncer knows; it forgets none before it ends. */
+export async function usersOf(console: pg.Client): Promise<readonly string[]> {
+  return (await console.query<{ name: string }>('SHOW USERS')).rows.map(({ name }) => name).sort();
+}
 
 export async function startRendered(): Promise<RenderedPooler> {
   const render = (changes: Changes, dir: string, port: number) => {
