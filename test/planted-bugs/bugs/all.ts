@@ -9,6 +9,7 @@ import { LEDGER_BUGS } from './ledger.ts';
 import { LOST_SERVER_BUGS } from './lost-servers.ts';
 import { POD_BUGS } from './pods.ts';
 import { SIZING_BUGS } from './sizing.ts';
+import { TEXT_BUGS } from './texts.ts';
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   ...LEDGER_BUGS,
@@ -18,6 +19,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   ...SIZING_BUGS,
   ...LEADER_BUGS,
   ...CONFIGURATION_BUGS,
+  ...TEXT_BUGS,
   ...DRAIN_BUGS,
   ...KUBERNETES_BUGS,
 ];

@@ -7,6 +7,7 @@ const LINE = 'src/render/database-line.ts';
 const PROOF_TESTS = 'test/plan/pod-state.test.ts';
 const PLAN_TESTS = 'test/plan/plan.test.ts';
 const INI_TESTS = 'test/render/ini.test.ts';
+const FUZZ = 'test/render/fuzz.test.ts';
 
 export const CONFIGURATION_BUGS: readonly PlantedBug[] = [
   {
@@ -200,7 +201,10 @@ export const CONFIGURATION_BUGS: readonly PlantedBug[] = [
     file: LINE,
     find: "`${name}='${value.replaceAll(\"'\", \"''\")}'`",
     replace: "`${name}='${value}'`",
-    caughtBy: [{ tests: INI_TESTS, named: 'doubles every quote within a value' }],
+    caughtBy: [
+      { tests: INI_TESTS, named: 'doubles every quote within a value' },
+      { tests: FUZZ, named: 'databases[].dbname is refused' },
+    ],
   },
   {
     name: 'control-characters-let-in',
@@ -211,6 +215,7 @@ export const CONFIGURATION_BUGS: readonly PlantedBug[] = [
     caughtBy: [
       { tests: INI_TESTS, named: 'refuses control characters everywhere' },
       { tests: 'test/render/userlist.test.ts', named: 'refuses control characters' },
+      { tests: FUZZ, named: 'databases[].dbname is refused' },
     ],
   },
   {
@@ -221,6 +226,7 @@ export const CONFIGURATION_BUGS: readonly PlantedBug[] = [
     replace: '"${secret}"`;',
     caughtBy: [
       { tests: 'test/render/userlist.test.ts', named: 'has the operator, the users by name, and the proving user' },
+      { tests: FUZZ, named: 'users[].secret is refused' },
     ],
   },
   {
