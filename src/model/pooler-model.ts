@@ -6,7 +6,8 @@ export const SERVER_TLS_MODES = ['disable', 'require', 'verify-ca', 'verify-full
 export type ServerTlsMode = (typeof SERVER_TLS_MODES)[number];
 
 /** What clients may or must speak; plain text alone is the absence of `ClientTls`. */
-export type ClientTlsMode = 'prefer' | 'require';
+export const CLIENT_TLS_MODES = ['prefer', 'require'] as const;
+export type ClientTlsMode = (typeof CLIENT_TLS_MODES)[number];
 /** File names inside the mounted Secret. */
 export type ClientTls = {
   readonly mode: ClientTlsMode;

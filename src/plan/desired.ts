@@ -56,7 +56,10 @@ export type Wish = {
 };
 
 /** The order of the checks is the order in which a user would want to hear of them. `inUse`: what pods were told last. */
-export function desire(observation: Observation, inUse: Pick<ProvedRecord, 'proved' | 'model'> | undefined): Wish {
+export function desire(
+  observation: Observation,
+  inUse: Pick<ProvedRecord, 'proved' | 'model' | 'modelHash'> | undefined,
+): Wish {
   const { pool, credentials } = observation;
   const understood = specIsUnderstood(pool);
   const { users, findings: userFindings } = readUsers(observation);
@@ -102,8 +105,9 @@ export function desire(observation: Observation, inUse: Pick<ProvedRecord, 'prov
       : { clientTls: { ...client.certificate.tls, ...addAuthority('client-ca', authority) } }),
     settings: pooledSettings(pool.spec.pooler?.parameters ?? {}, clients),
   };
-  const large = tooLarge(model);
-  if (large !== undefined) return { desired: undefined, findings: [large, ...findings], budget, others, demand };
+  const modelHash = contentHash(model);
+  const refusal = (modelHash === inUse?.modelHash ? undefined : unwritable(model)) ?? tooLarge(model);
+  if (refusal !== undefined) return { desired: undefined, findings: [refusal, ...findings], budget, others, demand };
   const wishes = databasesOf(pool).map((database): DatabaseWish => ({
     name: database.name,
     weight: database.weight,
@@ -114,7 +118,7 @@ export function desire(observation: Observation, inUse: Pick<ProvedRecord, 'prov
   return {
     desired: {
       model,
-      modelHash: contentHash(model),
+      modelHash,
       files,
       basis: { budget: budget.budget, replicas: wantedReplicas(pool), databases: wishes, demand },
       users,
@@ -156,6 +160,13 @@ function tryToRender<T extends object>(render: () => T): T | { readonly finding:
       finding: { condition: 'ConfigApplied', reason: 'InvalidSpec', message: `${error.message}.`, blocking: true },
     };
   }
+}
+
+/** The API server refuses such a specification, but a stored one can be of another version of the CRD. */
+function unwritable(model: PoolerModel): Finding | undefined {
+  const ones = Object.fromEntries(model.databases.map(({ name }) => [name, 1]));
+  const written = tryToRender(() => renderIni(model, ones, { secretsFolder: PLACE.secretsFolder }));
+  return 'finding' in written ? written.finding : undefined;
 }
 
 /** A pod's annotations together may have 256 KiB; past that the API server would refuse the grant of a pod that is already running. */

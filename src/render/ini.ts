@@ -2,6 +2,7 @@
 import { hash as digest } from 'node:crypto';
 import { POOLER_PORT } from '../model/names.ts';
 import {
+  CLIENT_TLS_MODES,
   SERVER_TLS_MODES,
   type OwnLines,
   type PoolerModel,
@@ -145,10 +146,12 @@ function clientTlsLines({ clientTls }: PoolerModel, place: IniPlace): readonly L
       ['client_tls_ca_file', ''],
     ];
   }
-  const { caFile } = clientTls;
+  const { caFile, mode } = clientTls;
+  if (!CLIENT_TLS_MODES.includes(mode))
+    throw new RenderError('clientTls.mode', `it must be one of ${CLIENT_TLS_MODES.join(', ')}`);
   const certFile = secretPath(place, clientTls.certFile, 'clientTls.certFile');
   return [
-    ['client_tls_sslmode', clientTls.mode],
+    ['client_tls_sslmode', mode],
     // Whoever shows a certificate is checked against it in every mode. Without any file PgBouncer takes the image's authorities, or exits at its start.
     ['client_tls_ca_file', caFile === undefined ? certFile : secretPath(place, caFile, 'clientTls.caFile')],
     ['client_tls_cert_file', certFile],

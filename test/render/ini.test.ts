@@ -1,7 +1,14 @@
 // The rendered pgbouncer.ini: order, completeness, and that nothing a user can write changes what PgBouncer reads.
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { DatabaseEntry, Peering, PoolerModel, PoolMode, ServerTlsMode } from '../../src/model/pooler-model.ts';
+import type {
+  ClientTlsMode,
+  DatabaseEntry,
+  Peering,
+  PoolerModel,
+  PoolMode,
+  ServerTlsMode,
+} from '../../src/model/pooler-model.ts';
 import { pooledSettings } from '../../src/model/settings/defaults.ts';
 import { renderIni } from '../../src/render/ini.ts';
 import { RenderError } from '../../src/render/render-error.ts';
@@ -258,6 +265,14 @@ describe('renderIni', () => {
       'a TLS mode that brings another setting along',
       () => render(model({ serverTls: { mode: 'disable\nauth_type = any' as ServerTlsMode } })),
       /serverTls\.mode: it must be one of disable, require, verify-ca, verify-full/,
+    ],
+    [
+      'a TLS mode for clients that PgBouncer knows and nobody offers',
+      () =>
+        render(
+          model({ clientTls: { mode: 'allow' as ClientTlsMode, certFile: 'client-1.crt', keyFile: 'client-1.key' } }),
+        ),
+      /clientTls\.mode: it must be one of prefer, require/,
     ],
     ['the same database twice', () => render(model({ databases: [ORDERS, ORDERS] })), /it is there twice/],
     [
