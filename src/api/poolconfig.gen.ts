@@ -585,6 +585,7 @@ export interface PoolConfigStatus {
   readonly pods?: readonly PodStatus[];
   readonly pause?: PauseStatus;
   readonly outage?: OutageStatus;
+  readonly revoking?: RevokingStatus;
   readonly refused?: RefusedStatus;
 }
 /**
@@ -857,6 +858,19 @@ export interface OutageStatus {
    * Names of the pods.
    */
   readonly pods: readonly string[];
+}
+/**
+ * Users that were removed and are not revoked yet; absent once they are.
+ */
+export interface RevokingStatus {
+  /**
+   * Their names.
+   */
+  readonly users: readonly string[];
+  /**
+   * Since when every pod was told the boot.ini that does not let them in.
+   */
+  readonly onDiskSince?: string;
 }
 /**
  * The configuration that a pod refused last, until another one is proved.

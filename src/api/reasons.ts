@@ -346,6 +346,10 @@ export const EVENTS = {
     type: 'Warning',
     meaning: 'PostgreSQL still keeps backends of a pod that is gone; its share stays set aside until they end.',
   },
+  UsersRevoked: {
+    type: 'Normal',
+    meaning: 'Users that were removed are let in by no pod, also none that starts anew, and have no connection left.',
+  },
   Recovered: { type: 'Normal', meaning: 'A condition that was not as it should be is as it should be again.' },
 } as const satisfies Record<string, EventEntry>;
 

@@ -10,6 +10,7 @@ import type { Action } from '../model/plan.ts';
 import { ADMIN_USER } from '../model/reserved-names.ts';
 import type { PoolerConsole } from '../pgbouncer/console.ts';
 import type { PoolerConsoles } from '../pgbouncer/consoles.ts';
+import { closeUsers } from '../pgbouncer/close-users.ts';
 import { endDrain } from '../pgbouncer/end-drain.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { pauseAll, pauseDatabases, reconnectDatabases, resumeAll } from '../pgbouncer/pause.ts';
@@ -41,7 +42,7 @@ export type ApplierOptions = {
 
 type ConsoleAction = Extract<
   Action,
-  { kind: 'loadLive' | 'shrinkPools' | 'endDrain' | 'pausePools' | 'resumePools' | 'reconnectPools' }
+  { kind: 'loadLive' | 'shrinkPools' | 'endDrain' | 'pausePools' | 'resumePools' | 'reconnectPools' | 'closeUsers' }
 >;
 
 const CONSOLE_ACTIONS: ReadonlySet<Action['kind']> = new Set<ConsoleAction['kind']>([
@@ -51,6 +52,7 @@ const CONSOLE_ACTIONS: ReadonlySet<Action['kind']> = new Set<ConsoleAction['kind
   'pausePools',
   'resumePools',
   'reconnectPools',
+  'closeUsers',
 ]);
 
 const SHRINK_DEADLINE_MS = 4_000;
@@ -253,6 +255,9 @@ async function command(
     case 'reconnectPools':
       options.addresses?.tried(pod.uid, action.sinceMs);
       await reconnectDatabases(console, { databases: action.databases, clock: options.clock, signal });
+      return;
+    case 'closeUsers':
+      await closeUsers(console, { users: action.users, evenBusy: action.evenBusy, signal });
       return;
     case 'resumePools':
       await resumeAll(console, action.databases);

@@ -6,6 +6,7 @@ import type { PoolerConsole } from '../pgbouncer/console.ts';
 import { AdminError } from '../pgbouncer/errors.ts';
 import { storedFiles } from '../plan/children.ts';
 import { consoleClosesAtMs } from '../plan/drain.ts';
+import { removedFor } from '../plan/revoke.ts';
 import { loadedIni, runsItsFile } from '../plan/pod-state.ts';
 import type { PoolUser } from '../plan/policies/users-are-readable.ts';
 import type { ObserverOptions } from './observe.ts';
@@ -82,6 +83,7 @@ async function readPooler(
     const certificateShown = await prover.certificate(pod, pod.live, storedFiles(base).data, signal);
     const shown = certificateShown === undefined ? {} : { certificateShown };
     if (certificateShown === false) return { ...reading, userlistProved, ...shown };
+    const lingering = await lingeringOf(console, removedFor(base, pod), signal);
     const paused = view.databases.some((row) => row.paused);
     const serverProof = paused
       ? prover.provedBefore(pod, pod.live)
@@ -95,12 +97,23 @@ async function readPooler(
           nowMs: base.nowMs,
           signal,
         });
-    return { ...reading, userlistProved, ...shown, serverProof };
+    return { ...reading, userlistProved, ...shown, ...(lingering.length === 0 ? {} : { lingering }), serverProof };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AdminError)) throw error;
     return { ok: false, fault: error.kind === 'refused' ? 'protocol' : error.kind };
   }
+}
+
+/** Asked only where the userlist speaks of removed users at all. */
+async function lingeringOf(
+  console: PoolerConsole,
+  removed: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  if (removed.length === 0) return [];
+  const clients = await console.clientsByUser(signal);
+  return removed.filter((name) => (clients.get(name) ?? 0) > 0);
 }
 
 /** Rules may let users in from elsewhere only, or by certificate; the proving user comes in whatever they say. */

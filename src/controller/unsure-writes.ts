@@ -65,6 +65,7 @@ function objectOf(action: Action, pool: string): Written | undefined {
     case 'pausePools':
     case 'resumePools':
     case 'reconnectPools':
+    case 'closeUsers':
       return undefined;
   }
 }

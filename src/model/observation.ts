@@ -96,6 +96,8 @@ export type PoolerReading =
       readonly serverProof: ServerProof;
       /** Clients are shown the certificate that its live.ini names; absent where that names none, or was not tried. */
       readonly certificateShown?: boolean;
+      /** Users that its userlist lets in no more and that still have clients. */
+      readonly lingering?: readonly string[];
       /** It ran its live.ini in this very container and now runs boot.ini: the container was replaced, and the API does not say so yet. */
       readonly restartedUnseen?: boolean;
       /** Its live.ini was in force once, so the file is there: a RELOAD that is refused speaks of what it says. */

@@ -56,6 +56,15 @@ export type Action = { readonly why: string } & (
       /** Since when the host leads elsewhere. */
       readonly sinceMs: number;
     }
+  /** Closes clients of users that the pod lets in no more. */
+  | {
+      readonly kind: 'closeUsers';
+      readonly pod: string;
+      readonly uid: string;
+      readonly users: readonly string[];
+      /** Also those in the middle of a transaction. */
+      readonly evenBusy: boolean;
+    }
   /** Pauses, waits until no server is active, closes what clients are left. */
   | {
       readonly kind: 'endDrain';

@@ -15,6 +15,7 @@ import {
   decodePools,
   decodeServers,
   decodeStatsTotals,
+  decodeUsers,
   decodeVersion,
 } from './show.ts';
 import type { ClientRow, ServerRow, ShowRow } from './show.ts';
@@ -97,6 +98,11 @@ export class AdminConsole {
     return this.#show(signal, async (ask) =>
       decodeClients(await ask('SHOW CLIENTS')).filter(({ database }) => database !== CONSOLE_DATABASE),
     );
+  }
+
+  /** Clients of each user that PgBouncer has ever known; cheap, however many clients there are. */
+  async clientsByUser(signal?: AbortSignal): Promise<ReadonlyMap<string, number>> {
+    return this.#show(signal, async (ask) => decodeUsers(await ask('SHOW USERS')));
   }
 
   async servers(signal?: AbortSignal): Promise<readonly ServerRow[]> {

@@ -131,6 +131,16 @@ export function decodeClients(rows: readonly ShowRow[]): readonly ClientRow[] {
   });
 }
 
+/** Users with the number of their clients; PgBouncer forgets no user that it has ever known. */
+export function decodeUsers(rows: readonly ShowRow[]): ReadonlyMap<string, number> {
+  return new Map(
+    rows.map((row, index) => {
+      const path = `users[${index}]`;
+      return [textOf(row, 'name', path), countOf(row, 'current_client_connections', path)] as const;
+    }),
+  );
+}
+
 export function decodeServers(rows: readonly ShowRow[]): readonly ServerRow[] {
   return rows.map((row, index) => {
     const path = `servers[${index}]`;

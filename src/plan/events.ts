@@ -9,6 +9,7 @@ export function tellEvents(
   former: PoolConfigStatus | undefined,
   status: PoolConfigStatus,
   actions: readonly Action[],
+  revoked: readonly string[] = [],
 ): readonly PlannedEvent[] {
   return [
     ...(status.conditions ?? []).flatMap((condition) => conditionEvents(former, condition)),
@@ -17,6 +18,7 @@ export function tellEvents(
     ...podEvents(former, status),
     ...pauseEvents(former?.pause, status.pause),
     ...outageEvents(former?.outage, status.outage),
+    ...revokedEvents(revoked),
     ...actions.flatMap(actionEvents),
   ];
 }
@@ -104,6 +106,12 @@ function outageEvents(former: OutageStatus | undefined, outage: OutageStatus | u
   return [];
 }
 
+function revokedEvents(users: readonly string[]): readonly PlannedEvent[] {
+  if (users.length === 0) return [];
+  const names = users.map((user) => JSON.stringify(user)).join(', ');
+  return [tell('UsersRevoked', `${names}: let in by no pod, also by none that starts anew, and no connection is left`)];
+}
+
 function actionEvents(action: Action): readonly PlannedEvent[] {
   switch (action.kind) {
     case 'scaleReplicaSet':
@@ -120,6 +128,7 @@ function actionEvents(action: Action): readonly PlannedEvent[] {
     case 'pausePools':
     case 'resumePools':
     case 'reconnectPools':
+    case 'closeUsers':
     case 'createCredentials':
     case 'patchPod':
     case 'loadLive':

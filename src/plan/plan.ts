@@ -27,6 +27,7 @@ import { nextRecord } from './next-record.ts';
 import { isHeld, isPausedFleet, pauseStatus, pauseWaitsMs, pauseWish, planPause } from './pause.ts';
 import { planOutage } from './outage.ts';
 import { planPodConfigs } from './pod-config.ts';
+import { planRevocations } from './revoke.ts';
 import { podStates, type PodState } from './pod-state.ts';
 import { FAULT_REASON, faultMessage } from './policies/server-answers.ts';
 import { readProvedRecord, type ProvedRecord } from './proved-record.ts';
@@ -75,6 +76,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
   const pause = pauseWish(observation);
   const outage = planOutage(observation, states, pause);
   const strays = planStrays(observation, states);
+  const revocation = planRevocations(observation, states, desired, record, drain.windowMs);
   const paused = isHeld(states, pause) || outage.holds;
   const boot = nextRecord(chosen, record, choice, grants);
   const { template } = chosen;
@@ -113,13 +115,14 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     }),
     ...planDrainEnds(paused ? states.filter(({ phase }) => phase === 'Terminating') : states, observation.nowMs, drain),
     ...strays.actions,
+    ...revocation.actions,
     ...planPause(observation, states, pause, choice),
     ...planRebalance(states, paused || isRolling(observation, template) ? 'end' : chosen.follow),
   ];
   const findings = [...chosen.wish.findings, ...proofFindings(observation, states)];
   const waits = waitsMs(observation, chosen, grants, drain);
   const patienceMs = pauseWaitsMs(states, pause);
-  const pending = soonest(waits, patienceMs, outage.waitMs, strays.waitMs);
+  const pending = soonest(waits, patienceMs, outage.waitMs, strays.waitMs, revocation.waitMs);
   const status = summarize({
     observation,
     wish: chosen.wish,
@@ -134,6 +137,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     image,
     pause: pauseStatus(observation, states, pause),
     outage: outage.status,
+    revoking: revocation.status,
     certificates: certificatesInUse(observation, record),
     serverHash: provedServerHash(observation, chosen),
     held: grants.held,
@@ -148,6 +152,7 @@ function fleetPlan(observation: Observation, chosen: Chosen, record: ProvedRecor
     patchEachPodOnce(actions),
     status,
     nextLook(actions, pending ?? (arrived ? undefined : NOT_ARRIVED_MS)),
+    revocation.revoked,
   );
 }
 
@@ -251,6 +256,7 @@ function waitingPlan(observation: Observation, wish: Wish, image: string): Plan 
     pause: pauseStatus(observation, states, pauseWish(observation)),
     // Pods that it names may still be paused, and are resumed once there is a fleet again.
     outage: observation.pool.status?.outage,
+    revoking: observation.pool.status?.revoking,
     certificates: [],
     serverHash: undefined,
     held: 0,
@@ -265,8 +271,9 @@ function finish(
   actions: readonly Action[],
   status: PoolConfigStatus,
   requeueAfterMs: number | undefined,
+  revoked: readonly string[] = [],
 ): Plan {
-  return { actions, status, events: tellEvents(observation.pool.status, status, actions), requeueAfterMs };
+  return { actions, status, events: tellEvents(observation.pool.status, status, actions, revoked), requeueAfterMs };
 }
 
 function nameTaken(children: readonly string[]): Finding {

@@ -71,6 +71,7 @@ export function summarize(input: SummaryInput): PoolConfigStatus {
     ...(refusal === undefined ? {} : { refused: { ...refusal } }),
     ...(input.pause === undefined ? {} : { pause: input.pause }),
     ...(input.outage === undefined ? {} : { outage: input.outage }),
+    ...(input.revoking === undefined ? {} : { revoking: input.revoking }),
   };
 }
 

@@ -1,6 +1,6 @@
 // The conditions of a PoolConfig: one verdict each, from findings and pod states.
 import { setCondition, type ConditionUpdate, type Reason } from '../api/conditions.ts';
-import type { Condition, OutageStatus, PauseStatus } from '../api/poolconfig.gen.ts';
+import type { Condition, OutageStatus, PauseStatus, RevokingStatus } from '../api/poolconfig.gen.ts';
 import type { Finding, FindingCondition } from '../model/finding.ts';
 import { isoTime, parseIso } from '../model/iso-time.ts';
 import type { Observation } from '../model/observation.ts';
@@ -31,6 +31,7 @@ export type SummaryInput = {
   readonly image: string;
   readonly pause: PauseStatus | undefined;
   readonly outage: OutageStatus | undefined;
+  readonly revoking: RevokingStatus | undefined;
   readonly certificates: readonly CertificateInUse[];
   readonly serverHash: string | undefined;
   /** Connections that may be held in the worst light, and how many of them are above the budget. */

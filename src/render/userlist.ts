@@ -87,6 +87,14 @@ export function userlistNames(text: string): readonly string[] {
   });
 }
 
+/** Users that a rendered file lets in no more, by a line with an empty secret; the operator's own are never among them. */
+export function removedIn(text: string): readonly string[] {
+  return text.split('\n').flatMap((line) => {
+    const name = /^"((?:[^"]|"")+)" ""$/.exec(line)?.[1]?.replaceAll('""', '"');
+    return name === undefined ? [] : [name];
+  });
+}
+
 /** Password of the proving user while the userlist with this hash, or these first 12 digits of it, is loaded. */
 export function proofPassword(hash: string, key: SecretText): SecretText {
   return new SecretText(keyedHash(key, 'proof', hash.slice(0, 12)));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { until } from '../cluster/processes.ts';
 import { type Role } from '../support/cluster-postgres.ts';
-import { applyBasicAuth } from '../support/pool.ts';
+import { applyBasicAuth, readPool } from '../support/pool.ts';
 import { podIdentities } from '../support/pool-children.ts';
 import { APP, closing, measured, POOL, seconds, Stage } from '../support/stage.ts';
 
@@ -55,10 +55,31 @@ describe('three users of one database', function () {
     // PgBouncer remembers who has logged in: without more ado it would let them in again.
     const clients = await stage.clientsOfEachPod(READER);
     for (const client of clients) await client.query('SELECT 1').finally(() => client.end());
+    const kept = await stage.clientsOfEachPod(READER);
+    const [inTransaction] = kept;
+    assert.ok(inTransaction);
+    for (const client of kept) await client.query('SELECT 1');
+    await inTransaction.query('BEGIN');
+    const closed = new Set<unknown>();
+    for (const client of kept) client.on('end', () => closed.add(client));
+    await using load = await stage.load();
     const startedMs = performance.now();
     await stage.prove(stage.pool().withUsers('orders-app', 'batch'));
     measured(`a user is removed ${seconds(performance.now() - startedMs)} after the change`);
     await refused(READER);
+    await until('its idle connection to be closed', () => closed.size === kept.length - 1 || undefined, 10_000, 20);
+    measured(`its idle connections are closed ${seconds(performance.now() - startedMs)} after the change`);
+    const revoking = async (): Promise<readonly string[] | undefined> =>
+      (await readPool(namespace, POOL)).status?.revoking?.users;
+    assert.deepEqual(await revoking(), [READER.name]);
+    await inTransaction.query('SELECT 1');
+    await inTransaction.query('COMMIT');
+    await until('the other to be closed', () => closed.size === kept.length || undefined, 10_000, 20);
+    await until('it to be revoked', async () => ((await revoking()) === undefined ? true : undefined), 30_000, 100);
+    measured(`it is revoked ${seconds(performance.now() - startedMs)} after the change`);
+    const { done, failed, errors } = await load.stop();
+    measured(`${done} transactions of another user meanwhile, ${failed} failed`);
+    assert.equal(failed, 0, JSON.stringify(errors));
     assert.equal(await whoAmI(APP), APP.name);
     assert.equal(await whoAmI(BATCH), BATCH.name);
     assert.deepEqual(await podIdentities(namespace, POOL), pods);

@@ -56,6 +56,8 @@ export class PaperFleet {
   tries = 0;
   /** Pods with connections to a server that the host has left. */
   readonly strays = new Set<string>();
+  /** Pod → removed users that still have clients there. */
+  readonly lingering = new Map<string, readonly string[]>();
   /** Pods that show clients another certificate than their live.ini names. */
   readonly showsAnother = new Set<string>();
   /** Pods whose console does not answer. */
@@ -153,6 +155,7 @@ export class PaperFleet {
       ? {
           ...answer,
           lostServers: this.lost.has(pod.facts.name),
+          ...(this.lingering.has(pod.facts.name) ? { lingering: this.lingering.get(pod.facts.name) ?? [] } : {}),
           ...(pod.loaded.includes('client_tls_cert_file')
             ? { certificateShown: !this.showsAnother.has(pod.facts.name) }
             : {}),
@@ -257,6 +260,9 @@ export class PaperFleet {
         return;
       case 'reconnectPools':
         this.strays.delete(action.pod);
+        return;
+      case 'closeUsers':
+        if (this.drains || action.evenBusy) this.lingering.delete(action.pod);
         return;
       case 'pausePools':
       case 'resumePools':

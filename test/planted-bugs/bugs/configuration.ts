@@ -35,6 +35,22 @@ export const CONFIGURATION_BUGS: readonly PlantedBug[] = [
     caughtBy: [{ tests: PROOF_TESTS, named: 'is not proved before the login that shows its userlist' }],
   },
   {
+    name: 'revoked-before-it-is-on-disk',
+    rule: 'a user is called revoked only when boot.ini on every disk no longer admits it',
+    file: 'src/plan/revoke.ts',
+    find: 'if (restMs > 0) return',
+    replace: 'if (restMs > ON_DISK_AFTER_MS) return',
+    caughtBy: [{ tests: 'test/plan/revoke.test.ts', named: 'is revoked when no connection is left' }],
+  },
+  {
+    name: 'removed-user-cut-at-once',
+    rule: 'a transaction is left to end, also that of a user that was removed',
+    file: 'src/plan/revoke.ts',
+    find: 'const evenBusy = nowMs - (pod.grant?.atMs ?? nowMs) > windowMs;',
+    replace: 'const evenBusy = nowMs - (pod.grant?.atMs ?? nowMs) > windowMs - windowMs;',
+    caughtBy: [{ tests: 'test/plan/revoke.test.ts', named: 'has its connections closed between two transactions' }],
+  },
+  {
     name: 'rules-not-in-the-userlists-name',
     rule: 'applied means proved: nothing shows which rules are loaded but the userlist that is written with them',
     file: 'src/render/userlist.ts',

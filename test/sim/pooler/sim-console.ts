@@ -31,6 +31,7 @@ type Verb =
   | 'pools'
   | 'databases'
   | 'clients'
+  | 'clientsByUser'
   | 'servers'
   | 'loadFile'
   | 'reload'
@@ -71,6 +72,14 @@ export class SimConsole implements PoolerConsole {
 
   async clients(signal?: AbortSignal): Promise<readonly ClientRow[]> {
     return this.#show('clients', signal, (process) => process.showClients());
+  }
+
+  async clientsByUser(signal?: AbortSignal): Promise<ReadonlyMap<string, number>> {
+    return this.#show('clientsByUser', signal, (process) => {
+      const counts = new Map<string, number>();
+      for (const { user } of process.showClients()) counts.set(user, (counts.get(user) ?? 0) + 1);
+      return counts;
+    });
   }
 
   async servers(signal?: AbortSignal): Promise<readonly ServerRow[]> {
