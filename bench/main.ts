@@ -15,6 +15,7 @@ import { loadAverage, type Measurement, type Result } from './measurement.ts';
 import { parameterToProved, parameterToProvedIn3 } from './parameter-to-proved.ts';
 import { podReplaced } from './pod-replaced.ts';
 import { PoolWatch } from './pool-watch.ts';
+import { certificateRotated, passwordRotated } from './rotated.ts';
 import { judge } from './targets.ts';
 import { workloadToProved } from './workload-to-proved.ts';
 
@@ -25,6 +26,8 @@ const MEASUREMENTS: readonly Measurement[] = [
   workloadToProved,
   parameterToProved,
   parameterToProvedIn3,
+  passwordRotated,
+  certificateRotated,
   podReplaced,
 ];
 const USAGE = `usage: node bench/main.ts [--quick] [--only NAME]...

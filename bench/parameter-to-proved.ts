@@ -1,4 +1,4 @@
-// From editing spec.pooler.parameters to the value read back from every pod.
+// From editing spec.pooler.parameters to the value read back from every pod, under a light load that must not notice.
 import { applyPool } from '../test/support/pool.ts';
 import { settingInForce } from '../test/support/pooler-console.ts';
 import { repeat, type Measurement, type Result, type Setting } from './measurement.ts';
@@ -8,6 +8,7 @@ import { withFleet } from './standing-fleet.ts';
 
 const PARAMETER = 'server_idle_timeout';
 const LIMIT_MS = 30_000;
+const LOAD = { clients: 6, pauseMs: 40, maxLifetimeSeconds: 0 };
 
 export const parameterToProved = inFleetOf(2, 'parameterToProved');
 export const parameterToProvedIn3 = inFleetOf(3, 'parameterToProvedIn3');
@@ -22,6 +23,7 @@ async function measure(setting: Setting, title: string, pods: number): Promise<R
   const name = `edited-${pods}`;
   const pool = stage.pool(name).withReplicas(pods).withBudget(24);
   return await withFleet(setting, pool, async () => {
+    await using load = await stage.load(LOAD, name);
     const took = await repeat(setting, title, async (index) => {
       const value = String(100 + index);
       const startedMs = performance.now();
@@ -38,6 +40,8 @@ async function measure(setting: Setting, title: string, pods: number): Promise<R
       await watch.until(name, 'rest', (live) => isAtRest(live, pods), LIMIT_MS);
       return atMs - startedMs;
     });
-    return spreadOf(took);
+    const { done, failed, errors } = load.tally;
+    if (failed > 0) throw new Error(`${failed} transactions failed: ${JSON.stringify(errors)}`);
+    return { ...spreadOf(took), transactions: done, failed };
   });
 }
