@@ -1,6 +1,7 @@
 // What applying a PoolConfig would do to the fleet that runs: what `poolsmith plan` prints.
 import type { Observation } from '../model/observation.ts';
 import type { PoolerModel } from '../model/pooler-model.ts';
+import { SETTINGS } from '../model/settings/table.ts';
 import { renderPodTemplate } from '../render/pod-template.ts';
 import { sizeFleet } from '../sizing/size-fleet.ts';
 import { desire } from './desired.ts';
@@ -70,35 +71,47 @@ function changes(
   return lines.length === 0 ? ['  No setting changes.'] : lines;
 }
 
-/** Everything in the model is taken over by RELOAD: no pod restarts and no connection is lost. */
+type Part = { readonly name: string; readonly now: string; readonly effect: string };
+
+const AT_ONCE = 'in force at once';
+const NEW_CONNECTIONS = 'for new connections; those that are open go on as they were';
+const NEW_CLIENTS = 'for clients that connect from then on; those that are connected stay';
+const RENEWED = 'server connections are renewed as transactions end';
+
+/** Everything in the model is taken over by RELOAD: no pod restarts and no client is cut. */
 function settingChanges(former: PoolerModel, next: PoolerModel): readonly string[] {
-  const flat = (model: PoolerModel): ReadonlyMap<string, string> =>
-    new Map([
-      ...Object.entries(model.settings),
-      ...model.databases.map(
-        (database) =>
-          [
-            `database ${database.name}`,
-            `${database.host}:${database.port}/${database.dbname} ${database.poolMode}`,
-          ] as const,
-      ),
-      [
-        'client TLS',
-        model.clientTls === undefined
-          ? 'disable'
-          : `${model.clientTls.mode} ${model.clientTls.certFile} ${model.clientTls.caFile ?? ''}`.trim(),
-      ],
-      ['server TLS', `${model.serverTls.mode} ${model.serverTls.caFile ?? ''}`.trim()],
-      ['rules (hba)', model.hbaFile ?? 'none'],
-      ['userlist', model.userlistFile],
-    ]);
-  const before = flat(former);
-  const after = flat(next);
-  const names = [...new Set([...before.keys(), ...after.keys()])].sort();
-  return names
-    .filter((name) => before.get(name) !== after.get(name))
-    .map(
-      (name) =>
-        `  RELOAD ${name}: ${before.get(name) ?? '(none)'} → ${after.get(name) ?? '(none)'} (one pod first, then the others; no restart)`,
-    );
+  const [before, after] = [former, next].map((model) => new Map(partsOf(model).map((part) => [part.name, part])));
+  const names = [...new Set([...(before?.keys() ?? []), ...(after?.keys() ?? [])])].sort();
+  return names.flatMap((name) => {
+    const [was, is] = [before?.get(name), after?.get(name)];
+    if (was?.now === is?.now) return [];
+    const effect = is?.effect ?? was?.effect ?? AT_ONCE;
+    return [
+      `  RELOAD ${name}: ${was?.now ?? '(none)'} → ${is?.now ?? '(none)'} (one pod first, then the others; no restart; ${effect})`,
+    ];
+  });
+}
+
+function partsOf({ settings, databases, clientTls, serverTls, hbaFile, userlistFile }: PoolerModel): readonly Part[] {
+  const words = (...parts: readonly (string | undefined)[]): string =>
+    parts.filter((part) => part !== undefined).join(' ');
+  return [
+    ...Object.entries(settings).map(([name, now]) => ({
+      ...{ name, now },
+      effect: SETTINGS.get(name)?.reach === 'newConnections' ? NEW_CONNECTIONS : AT_ONCE,
+    })),
+    ...databases.map(({ name, host, port, dbname, poolMode }) => ({
+      name: `database ${name}`,
+      now: `${host}:${port}/${dbname} ${poolMode}`,
+      effect: RENEWED,
+    })),
+    {
+      name: 'client TLS',
+      now: words(clientTls?.mode ?? 'disable', clientTls?.certFile, clientTls?.caFile),
+      effect: NEW_CLIENTS,
+    },
+    { name: 'server TLS', now: words(serverTls.mode, serverTls.caFile), effect: RENEWED },
+    { name: 'rules (hba)', now: hbaFile ?? 'none', effect: NEW_CLIENTS },
+    { name: 'userlist', now: userlistFile, effect: `${NEW_CLIENTS}, but for those of users that are removed` },
+  ];
 }

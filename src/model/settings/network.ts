@@ -133,6 +133,7 @@ export const NETWORK_SETTINGS: readonly Setting[] = [
     default: '1',
     change: 'reload',
     owner: 'user',
+    reach: 'newConnections',
     meaning: 'Turns TCP keepalive on.',
   },
   {
@@ -143,6 +144,7 @@ export const NETWORK_SETTINGS: readonly Setting[] = [
     default: '0',
     change: 'reload',
     owner: 'user',
+    reach: 'newConnections',
     meaning: 'Keepalive probes before a connection is given up; 0 leaves it to the system.',
   },
   {
@@ -154,6 +156,7 @@ export const NETWORK_SETTINGS: readonly Setting[] = [
     default: '0',
     change: 'reload',
     owner: 'user',
+    reach: 'newConnections',
     meaning: 'Idle time before the first keepalive probe; 0 leaves it to the system.',
   },
   {
@@ -165,6 +168,7 @@ export const NETWORK_SETTINGS: readonly Setting[] = [
     default: '0',
     change: 'reload',
     owner: 'user',
+    reach: 'newConnections',
     meaning: 'Time between keepalive probes; 0 leaves it to the system.',
   },
   {
@@ -176,6 +180,7 @@ export const NETWORK_SETTINGS: readonly Setting[] = [
     default: '0',
     change: 'reload',
     owner: 'user',
+    reach: 'newConnections',
     meaning: "Size of the sockets' buffers; 0 leaves it to the system.",
   },
   {
@@ -188,6 +193,7 @@ export const NETWORK_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.13',
     owner: 'user',
+    reach: 'newConnections',
     meaning: 'TCP_USER_TIMEOUT: how long sent bytes may stay unanswered; 0 leaves it to the system.',
   },
   {

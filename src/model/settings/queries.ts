@@ -9,6 +9,7 @@ export const QUERY_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.6',
     owner: 'user',
+    reach: 'newConnections',
     meaning: "Adds the client's address and port to its application_name.",
   },
   {
@@ -29,6 +30,7 @@ export const QUERY_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.2',
     owner: 'user',
+    reach: 'newConnections',
     meaning:
       'Startup parameters, with commas between them, that are let in and ignored. Name extra_float_digits too if JDBC clients connect.',
   },
@@ -40,6 +42,7 @@ export const QUERY_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.26',
     owner: 'user',
+    reach: 'newConnections',
     meaning: 'NOTICE that every client gets after its login.',
   },
   {

@@ -26,6 +26,8 @@ export type Setting = SettingValues &
     readonly default: string | undefined;
     /** Which change PgBouncer takes up: at RELOAD, or only at its start. */
     readonly change: 'reload' | 'restart';
+    /** A change reaches connections that are made after it; those that are open go on as they were. Absent: it is in force for all at once. */
+    readonly reach?: 'newConnections';
     /** PgBouncer version that brought it; undefined for those too old to tell. */
     readonly since?: string;
     /** Its value can hold a password. */
