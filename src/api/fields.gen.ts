@@ -9,7 +9,13 @@ export const SPEC_FIELDS: FieldTree = {
       fields: {
         host: true,
         port: true,
-        tls: { fields: { mode: true, caSecretRef: { fields: { name: true, key: true } } } },
+        tls: {
+          fields: {
+            mode: true,
+            caSecretRef: { fields: { name: true, key: true } },
+            certSecretRef: { fields: { name: true } },
+          },
+        },
         whenLost: true,
         monitorSecretRef: { fields: { name: true, usernameKey: true, passwordKey: true, database: true } },
       },

@@ -72,6 +72,7 @@ export interface ServerTls {
    */
   readonly mode: 'disable' | 'require' | 'verify-ca' | 'verify-full';
   readonly caSecretRef?: CaSecretRef;
+  readonly certSecretRef?: ServerCertSecretRef;
 }
 /**
  * Secret with the CA certificate (PEM) that vouches for the server. Needed for verify-ca and verify-full.
@@ -85,6 +86,15 @@ export interface CaSecretRef {
    * Key of the certificate. Default: "ca.crt".
    */
   readonly key?: string;
+}
+/**
+ * Secret of type kubernetes.io/tls with the certificate (tls.crt, the certificate first and then those that signed it) and key (tls.key) that the poolers and the operator show to the server, for lines of pg_hba.conf with clientcert or method cert. A renewed one is taken over without a restart.
+ */
+export interface ServerCertSecretRef {
+  /**
+   * Name of a Secret in this namespace.
+   */
+  readonly name: string;
 }
 /**
  * Basic-auth Secret of a role with pg_monitor. It reads max_connections and proves that freed backends are gone; without it the operator waits a stated time instead.

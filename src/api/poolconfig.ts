@@ -66,6 +66,12 @@ export function serverCa(pool: PoolConfig): { readonly secretName: string; reado
   return reference === undefined ? undefined : { secretName: reference.name, key: reference.key ?? DEFAULTS.caKey };
 }
 
+/** The Secret with the certificate that PostgreSQL is shown; undefined where it is shown none. */
+export function serverCertSecret(pool: PoolConfig): string | undefined {
+  const { mode, certSecretRef } = pool.spec.server.tls;
+  return mode === 'disable' ? undefined : certSecretRef?.name;
+}
+
 /** How clients are to speak TLS, and the Secret with the certificate that they see; undefined for plain text. */
 export function poolerTls(pool: PoolConfig): { readonly mode: ClientTlsMode; readonly secretName: string } | undefined {
   const { mode, certSecretRef } = pool.spec.pooler?.tls ?? {};
@@ -85,6 +91,7 @@ export function referencedSecrets(pool: PoolConfig): readonly string[] {
   const names = [
     ...auth.users.map((user) => user.secretRef.name),
     server.tls.caSecretRef?.name,
+    serverCertSecret(pool),
     server.monitorSecretRef?.name,
     poolerTls(pool)?.secretName,
     clientCa(pool)?.secretName,

@@ -178,6 +178,13 @@ export const REASONS = {
     meaning: 'The certificate of the server is not signed by the CA, or with verify-full does not name the host.',
     remedy: 'Check spec.server.tls.caSecretRef, and that the certificate names spec.server.host.',
   },
+  CertificateRefused: {
+    on: SERVER_FAULT,
+    meaning:
+      'The server asks for a certificate of whoever connects, or refuses the one that it is shown: of another authority, or expired.',
+    remedy:
+      'Set spec.server.tls.certSecretRef, or put a certificate into its Secret that an authority of the server (ssl_ca_file) has signed.',
+  },
   TlsNotOffered: {
     on: SERVER_FAULT,
     meaning: 'spec.server.tls asks for TLS and the server offers none.',
@@ -190,8 +197,10 @@ export const REASONS = {
   },
   LoginRefused: {
     on: SERVER_FAULT,
-    meaning: 'The server refuses the login: no such role, no LOGIN or CONNECT right, or no line for it in pg_hba.conf.',
-    remedy: 'Let the role log in to that database from the addresses of the pods.',
+    meaning:
+      'The server refuses the login: no such role, no LOGIN or CONNECT right, no line for it in pg_hba.conf, or with method cert no role for the certificate.',
+    remedy:
+      'Let the role log in to that database from the addresses of the pods; with method cert, map the certificate of spec.server.tls.certSecretRef to every role (pg_ident.conf).',
   },
   ServerVersionTooOld: {
     on: SERVER_FAULT,

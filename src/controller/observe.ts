@@ -5,11 +5,12 @@ import { childNames, isChildName, LABEL } from '../model/names.ts';
 import type { KubeObject } from '../model/kube-object.ts';
 import type { LoadRefusal, Observation, OperatorCredentials, PodFacts, SecretReading } from '../model/observation.ts';
 import { SecretText } from '../model/secret-text.ts';
+import type { ServerTrust } from '../model/server-trust.ts';
 import type { PoolerConsole } from '../pgbouncer/console.ts';
 import type { PoolerConsoles } from '../pgbouncer/consoles.ts';
-import { readServerCa } from '../plan/policies/authorities.ts';
 import { readUsers } from '../plan/policies/users-are-readable.ts';
 import { serverHash, wantedTrials } from '../plan/server-hash.ts';
+import { serverTrust } from '../plan/server-trust.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { ownedBy, podFacts, replicaSetFacts, secretReading, workloadFacts } from './facts.ts';
 import type { LostServers } from './lost-servers.ts';
@@ -80,12 +81,12 @@ export async function observe(
     neighbours: world.neighbours(pool).map(neighbour),
     fleetAddresses: fleetAddresses(world, pool),
   };
-  const { ca } = readServerCa(base);
+  const trust = serverTrust(base);
   const { users } = readUsers(base);
   const leadsTo = options.addresses?.look(key, pool);
   const [server, trials, poolers] = await Promise.all([
-    options.servers.observe(key, pool, secrets, ca?.reveal(), signal, leadsTo?.address),
-    tryLogins(options, key, base, ca?.reveal(), signal),
+    options.servers.observe(key, pool, secrets, trust, signal, leadsTo?.address),
+    tryLogins(options, key, base, trust, signal),
     readPoolers(options, base, users, leadsTo, signal),
   ]);
   const seen = {
@@ -180,11 +181,11 @@ async function tryLogins(
   options: ObserverOptions,
   key: string,
   base: Observation,
-  ca: string | undefined,
+  trust: ServerTrust,
   signal: AbortSignal,
 ): Promise<Observation['trials']> {
   const wishes = wantedTrials(base);
   const hash = serverHash(base);
   if (wishes.length === 0 || hash === undefined) return [];
-  return options.servers.tryLogins(key, base.pool, hash, wishes, ca, base.nowMs, signal);
+  return options.servers.tryLogins(key, base.pool, hash, wishes, trust, base.nowMs, signal);
 }

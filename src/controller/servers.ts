@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import type { PoolConfig } from '../api/poolconfig.gen.ts';
 import { monitorLogin, serverPort } from '../api/poolconfig.ts';
 import type { LoginTrial, SecretReading } from '../model/observation.ts';
+import type { ServerTrust } from '../model/server-trust.ts';
 import type { ServerView } from '../model/server-view.ts';
 import type { TrialWish } from '../plan/server-hash.ts';
 import { tryLogin } from '../postgres/login-trial.ts';
@@ -55,7 +56,7 @@ export class Servers {
     key: string,
     pool: PoolConfig,
     secrets: ReadonlyMap<string, SecretReading>,
-    ca: string | undefined,
+    trust: ServerTrust,
     signal: AbortSignal,
     leadsTo?: string,
   ): Promise<ServerView | undefined> {
@@ -67,9 +68,10 @@ export class Servers {
       await this.forget(key);
       return undefined;
     }
-    const { host, tls } = pool.spec.server;
+    const { mode, caPem, certPem, keyPem } = trust;
+    const way = [pool.spec.server.host, serverPort(pool), mode, caPem, certPem, keyPem?.reveal()];
     const version = createHash('sha256')
-      .update(JSON.stringify([host, serverPort(pool), tls.mode, ca, login.database, user.reveal(), password.reveal()]))
+      .update(JSON.stringify([...way, login.database, user.reveal(), password.reveal()]))
       .digest('hex');
     let kept = this.#monitors.get(key);
     const hasMoved = leadsTo !== undefined && kept?.leadsTo !== undefined && kept.leadsTo !== leadsTo;
@@ -77,7 +79,7 @@ export class Servers {
       await kept?.monitor.close();
       const monitor = new ServerMonitor({
         ...address(pool),
-        tls: { mode: tls.mode, ...(ca === undefined ? {} : { caPem: ca }) },
+        tls: trust,
         user: user.reveal(),
         password,
         database: login.database,
@@ -108,7 +110,7 @@ export class Servers {
     pool: PoolConfig,
     hash: string,
     wishes: readonly TrialWish[],
-    ca: string | undefined,
+    trust: ServerTrust,
     nowMs: number,
     signal: AbortSignal,
   ): Promise<readonly LoginTrial[]> {
@@ -119,12 +121,11 @@ export class Servers {
     ) {
       return kept.trials;
     }
-    const { tls } = pool.spec.server;
     const trials: LoginTrial[] = [];
     for (const { user, database } of wishes) {
       const result = await tryLogin({
         ...address(pool),
-        tls: { mode: tls.mode, ...(ca === undefined ? {} : { caPem: ca }) },
+        tls: trust,
         user: user.name,
         password: user.secret,
         database,

@@ -17,6 +17,15 @@ export type ClientTls = {
   readonly caFile?: string;
 };
 
+/** How PostgreSQL is spoken to; file names inside the mounted Secret. */
+export type ServerTlsFiles = {
+  readonly mode: ServerTlsMode;
+  readonly caFile?: string;
+  /** The certificate that PostgreSQL is shown, and its key: both or neither. */
+  readonly certFile?: string;
+  readonly keyFile?: string;
+};
+
 /** One `[databases]` line without its size. Every field is written out, so that a reload never falls back to a default. */
 export type DatabaseEntry = {
   readonly name: string;
@@ -34,7 +43,7 @@ export type PoolerModel = {
   readonly userlistFile: string;
   /** Who may come from where; absent: every user from anywhere, by password. */
   readonly hbaFile?: string;
-  readonly serverTls: { readonly mode: ServerTlsMode; readonly caFile?: string };
+  readonly serverTls: ServerTlsFiles;
   /** Absent: clients speak plain text. */
   readonly clientTls?: ClientTls;
   /** Settings of `[pgbouncer]` that are the user's or ours by default: name → text as PgBouncer reads it. */
@@ -43,8 +52,9 @@ export type PoolerModel = {
 
 /** Every file of the mounted Secret that the model names. */
 export function filesOf({ userlistFile, hbaFile, serverTls, clientTls }: PoolerModel): readonly string[] {
-  const tlsFiles = [serverTls.caFile, clientTls?.certFile, clientTls?.keyFile, clientTls?.caFile];
-  return [userlistFile, hbaFile, ...tlsFiles].filter((file) => file !== undefined);
+  const towardsServer = [serverTls.caFile, serverTls.certFile, serverTls.keyFile];
+  const towardsClients = [clientTls?.certFile, clientTls?.keyFile, clientTls?.caFile];
+  return [userlistFile, hbaFile, ...towardsServer, ...towardsClients].filter((file) => file !== undefined);
 }
 
 /** Database name → server connections that one pod may open to it. Always ≥ 1: PgBouncer reads 0 as unlimited. */

@@ -5,6 +5,7 @@ export type ServerFault =
   | 'ServerUnreachable'
   | 'PasswordRefused'
   | 'CertificateNotTrusted'
+  | 'CertificateRefused'
   | 'TlsNotOffered'
   | 'DatabaseMissing'
   | 'TooManyConnections'

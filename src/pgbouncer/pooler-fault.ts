@@ -15,6 +15,7 @@ const OWN_CODE = '08P01';
 /** PgBouncer's reasons for a failed server login, as they stand in a cached error (first match wins). */
 const CACHED_REASONS: readonly (readonly [RegExp, ServerFault])[] = [
   [/^server refused SSL/, 'TlsNotOffered'],
+  [/requires a valid client certificate/, 'CertificateRefused'],
   [/password authentication failed/, 'PasswordRefused'],
   [/^database ".*" does not exist/, 'DatabaseMissing'],
   [/too many connections|remaining connection slots|too many clients/, 'TooManyConnections'],
@@ -30,7 +31,7 @@ export function poolerAnswerOf(error: unknown): PoolerAnswer {
     return { from: 'network' };
   }
   if (code !== OWN_CODE) {
-    return { from: 'server', fault: faultOfSqlState(code), fresh: true };
+    return { from: 'server', fault: faultOfSqlState(code, message), fresh: true };
   }
   const cached = /cached error: (.*?)(?: \(server_login_retry\))?$/.exec(message)?.[1];
   if (cached !== undefined) {

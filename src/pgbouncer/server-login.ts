@@ -100,7 +100,7 @@ export type ServerLoginProved =
 
 const POLL_MS = 25;
 const RETRY_MS = 150;
-/** What PostgreSQL can only say after the connection and its TLS were made. */
+/** What PostgreSQL can only say after the connection and its TLS were made, and a certificate was shown where it wants one. */
 const ANSWERS_THAT_PROVE: ReadonlySet<string> = new Set(['PasswordRefused', 'LoginRefused', 'TooManyConnections']);
 
 /**

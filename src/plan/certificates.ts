@@ -6,9 +6,17 @@ import { lastsUntilMs, readCertificates } from '../model/pem.ts';
 import { storedFiles } from './children.ts';
 import type { ProvedRecord } from './proved-record.ts';
 
+/** Field → what happens once its certificate has expired. */
+const EFFECTS = {
+  'spec.pooler.tls.certSecretRef': 'Clients that check it end the connection',
+  'spec.pooler.tls.clientCaSecretRef': 'Clients that show a certificate are refused',
+  'spec.server.tls.caSecretRef': 'No new connection to the server can be made',
+  'spec.server.tls.certSecretRef': 'A server that checks it refuses new connections',
+} as const;
+
 export type CertificateInUse = {
   /** The field that it came from. */
-  readonly field: 'spec.pooler.tls.certSecretRef' | 'spec.pooler.tls.clientCaSecretRef' | 'spec.server.tls.caSecretRef';
+  readonly field: keyof typeof EFFECTS;
   readonly fromMs: number;
   /** When it expires, in milliseconds since 1970. */
   readonly untilMs: number;
@@ -26,25 +34,20 @@ export function certificatesInUse(
       text === undefined ? undefined : readCertificates(Buffer.from(text, 'base64').toString('utf8'));
     if (certificates === undefined || typeof certificates === 'string') return [];
     const [own] = certificates;
-    const untilMs = field === 'spec.pooler.tls.certSecretRef' ? own.validToDate.getTime() : lastsUntilMs(certificates);
+    const untilMs = field.endsWith('.certSecretRef') ? own.validToDate.getTime() : lastsUntilMs(certificates);
     return [{ field, fromMs: own.validFromDate.getTime(), untilMs }];
   };
   return [
     ...read('spec.pooler.tls.certSecretRef', record?.model.clientTls?.certFile),
     ...read('spec.pooler.tls.clientCaSecretRef', record?.model.clientTls?.caFile),
     ...read('spec.server.tls.caSecretRef', record?.model.serverTls.caFile),
+    ...read('spec.server.tls.certSecretRef', record?.model.serverTls.certFile),
   ];
 }
 
 /** What renews certificates does so when a third of their life is left, or 30 days: later than this it has failed. */
 const WARNED_MS = 14 * 86_400_000;
 const WARNED_SHARE = 0.2;
-
-const EFFECTS = {
-  'spec.pooler.tls.certSecretRef': 'Clients that check it end the connection',
-  'spec.pooler.tls.clientCaSecretRef': 'Clients that show a certificate are refused',
-  'spec.server.tls.caSecretRef': 'No new connection to the server can be made',
-} as const satisfies Record<CertificateInUse['field'], string>;
 
 export type CertificatesVerdict = {
   readonly status: 'True' | 'False';

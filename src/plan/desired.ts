@@ -1,5 +1,5 @@
 // From a PoolConfig and what it refers to: the configuration and the sizes the fleet should have, or why they can't be told.
-import { databasesOf, serverPort, wantedReplicas } from '../api/poolconfig.ts';
+import { databasesOf, poolerTls, serverPort, wantedReplicas } from '../api/poolconfig.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Observation, OperatorCredentials } from '../model/observation.ts';
 import type { DatabaseEntry, OwnLines, PoolerModel } from '../model/pooler-model.ts';
@@ -19,7 +19,7 @@ import { specIsUnderstood } from './policies/spec-is-understood.ts';
 import { hbaFinding } from './policies/hba-rules-are-possible.ts';
 import { monitorFinding } from './policies/monitor-is-readable.ts';
 import type { OthersMark } from './others.ts';
-import { readPoolerCertificate } from './policies/pooler-certificate.ts';
+import { readPoolerCertificate, readServerCertificate, type OwnCertificate } from './policies/own-certificates.ts';
 import type { ProvedRecord } from './proved-record.ts';
 import { readClientCa, readServerCa } from './policies/authorities.ts';
 import { serverFindings } from './policies/server-answers.ts';
@@ -64,7 +64,14 @@ export function desire(
   const understood = specIsUnderstood(pool);
   const { users, findings: userFindings } = readUsers(observation);
   const { ca, finding: caFinding } = readServerCa(observation);
-  const client = readPoolerCertificate(observation, inUse?.model.clientTls);
+  const { own: shownToServer, finding: shownToServerFinding } = readServerCertificate(
+    observation,
+    inUse?.model.serverTls.certFile,
+  );
+  const { own: shownToClients, finding: shownToClientsFinding } = readPoolerCertificate(
+    observation,
+    inUse?.model.clientTls?.certFile,
+  );
   const { ca: authority, finding: authorityFinding } = readClientCa(observation);
   const hba = hbaFinding(observation, users);
   const monitor = monitorFinding(observation);
@@ -73,8 +80,9 @@ export function desire(
   const findings = [
     ...(understood === undefined ? [] : [understood]),
     ...userFindings,
-    ...(caFinding === undefined ? [] : [caFinding]),
-    ...[client.finding, authorityFinding, hba, monitor].filter((finding) => finding !== undefined),
+    ...[caFinding, shownToServerFinding, shownToClientsFinding, authorityFinding, hba, monitor].filter(
+      (finding) => finding !== undefined,
+    ),
     ...serverFindings(observation, inUse?.proved === true),
     ...budgetFindings,
     ...demandFindings,
@@ -86,7 +94,7 @@ export function desire(
   if ('finding' in rendered)
     return { desired: undefined, findings: [rendered.finding, ...findings], budget, others, demand };
   const { userlist, rules } = rendered;
-  const files = new Map([[userlist.fileName, userlist.text], ...(client.certificate?.files ?? [])]);
+  const files = new Map([[userlist.fileName, userlist.text]]);
   if (rules !== undefined) files.set(rules.fileName, rules.text);
   const addAuthority = (name: string, text: SecretText | undefined): { readonly caFile?: string } => {
     if (text === undefined) return {};
@@ -94,15 +102,24 @@ export function desire(
     files.set(caFile, text);
     return { caFile };
   };
+  const addOwn = ({ certFile, keyFile, certificate, key }: OwnCertificate) => {
+    files.set(certFile, certificate).set(keyFile, key);
+    return { certFile, keyFile };
+  };
+  const clientMode = poolerTls(pool)?.mode;
   const clients = demand.reduce((sum, workload) => sum + workload.clients, 0);
   const model: PoolerModel = {
     databases: databaseEntries(observation),
     userlistFile: userlist.fileName,
     ...(rules === undefined ? {} : { hbaFile: rules.fileName }),
-    serverTls: { mode: pool.spec.server.tls.mode, ...addAuthority('server-ca', ca) },
-    ...(client.certificate === undefined
+    serverTls: {
+      mode: pool.spec.server.tls.mode,
+      ...addAuthority('server-ca', ca),
+      ...(shownToServer === undefined ? {} : addOwn(shownToServer)),
+    },
+    ...(clientMode === undefined || shownToClients === undefined
       ? {}
-      : { clientTls: { ...client.certificate.tls, ...addAuthority('client-ca', authority) } }),
+      : { clientTls: { mode: clientMode, ...addOwn(shownToClients), ...addAuthority('client-ca', authority) } }),
     settings: pooledSettings(pool.spec.pooler?.parameters ?? {}, clients),
   };
   const modelHash = contentHash(model);

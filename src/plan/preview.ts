@@ -110,7 +110,7 @@ function partsOf({ settings, databases, clientTls, serverTls, hbaFile, userlistF
       now: words(clientTls?.mode ?? 'disable', clientTls?.certFile, clientTls?.caFile),
       effect: NEW_CLIENTS,
     },
-    { name: 'server TLS', now: words(serverTls.mode, serverTls.caFile), effect: RENEWED },
+    { name: 'server TLS', now: words(serverTls.mode, serverTls.caFile, serverTls.certFile), effect: RENEWED },
     { name: 'rules (hba)', now: hbaFile ?? 'none', effect: NEW_CLIENTS },
     { name: 'userlist', now: userlistFile, effect: `${NEW_CLIENTS}, but for those of users that are removed` },
   ];

@@ -2,21 +2,22 @@
 import { databasesOf, serverPort } from '../api/poolconfig.ts';
 import { contentHash } from '../model/canonical.ts';
 import type { Observation } from '../model/observation.ts';
-import { readServerCa } from './policies/authorities.ts';
 import { readUsers, type PoolUser } from './policies/users-are-readable.ts';
+import { serverTrust } from './server-trust.ts';
 
-/** Passwords enter only through a keyed hash, so that the value in status tells nothing about them. */
+/** Passwords and keys enter only through a keyed hash, so that the value in status tells nothing about them. */
 export function serverHash(observation: Observation): string | undefined {
   const { pool, credentials } = observation;
   if (credentials === undefined) return undefined;
   const { users } = readUsers(observation);
-  const { ca } = readServerCa(observation);
+  const { mode, caPem, certPem, keyPem } = serverTrust(observation);
   return contentHash({
     key: credentials.proofKey.reveal(),
     host: pool.spec.server.host,
     port: serverPort(pool),
-    tls: pool.spec.server.tls.mode,
-    ca: ca?.reveal(),
+    tls: mode,
+    ca: caPem,
+    certificate: certPem === undefined ? undefined : [certPem, keyPem?.reveal()],
     databases: databasesOf(pool)
       .map((database) => database.database)
       .sort(),

@@ -33,7 +33,15 @@ const CERTIFICATE_CODES: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
+/** Alerts by which a server refuses what it was shown, or asks for more; whatever OpenSSL's release calls their family. */
+const REFUSED_BY_ALERT = /^ERR_SSL_.*_ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_\w+)$/;
+
+/** PostgreSQL's words for a line of pg_hba.conf that asks for a certificate; the SQLSTATE is that of every refused login. A server with other lc_messages says it otherwise, and shows as LoginRefused. */
+const CERTIFICATE_WANTED = 'requires a valid client certificate';
+
 const SQLSTATE = /^[0-9A-Z]{5}$/;
+
+const LOGIN_REFUSED = '28000';
 
 /** The class of an error of a direct connection, whatever it is. Never throws. */
 export function serverFaultOf(error: unknown): ServerFault {
@@ -42,11 +50,12 @@ export function serverFaultOf(error: unknown): ServerFault {
   if (typeof code === 'string') {
     // Node's own codes can have five letters too (EPIPE); only a server's message has a severity.
     if (severity !== undefined && SQLSTATE.test(code)) {
-      return faultOfSqlState(code);
+      return faultOfSqlState(code, text);
     }
     if (CERTIFICATE_CODES.has(code) || code.startsWith('ERR_OSSL_PEM') || code.startsWith('ERR_OSSL_X509')) {
       return 'CertificateNotTrusted';
     }
+    if (REFUSED_BY_ALERT.test(code)) return 'CertificateRefused';
     if (code.startsWith('ERR_SSL') || code === 'EPROTO') {
       return 'TlsNotOffered';
     }
@@ -62,6 +71,7 @@ export function serverFaultOf(error: unknown): ServerFault {
 }
 
 /** For an error message that PostgreSQL itself sent, directly or through a pooler. */
-export function faultOfSqlState(code: string): ServerFault {
+export function faultOfSqlState(code: string, message: string): ServerFault {
+  if (code === LOGIN_REFUSED && message.includes(CERTIFICATE_WANTED)) return 'CertificateRefused';
   return BY_SQLSTATE[code] ?? 'LoginRefused';
 }

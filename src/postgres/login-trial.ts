@@ -1,17 +1,17 @@
 // Tries a login straight to PostgreSQL, to name the cause when a login through the pooler failed.
 import type { SecretText } from '../model/secret-text.ts';
+import type { ServerTrust } from '../model/server-trust.ts';
 import type { ServerFault } from '../model/server-view.ts';
 import { foreignAddressesOnly } from './address-guard.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { serverFaultOf } from './fault.ts';
 import { tlsOptionsOf } from './server-tls.ts';
-import type { ServerTls } from './server-tls.ts';
 import { WireClient } from './wire-client.ts';
 
 export type LoginTrial = {
   readonly host: string;
   readonly port: number;
-  readonly tls: ServerTls;
+  readonly tls: ServerTrust;
   readonly user: string;
   readonly password: SecretText;
   readonly database: string;

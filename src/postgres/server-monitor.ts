@@ -1,18 +1,18 @@
 // Watches one PostgreSQL through the monitor role: what it allows, and who holds its connections.
 import { isIP } from 'node:net';
 import type { SecretText } from '../model/secret-text.ts';
+import type { ServerTrust } from '../model/server-trust.ts';
 import type { BackendGroup, ServerView } from '../model/server-view.ts';
 import { foreignAddressesOnly } from './address-guard.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { serverFaultOf } from './fault.ts';
 import { tlsOptionsOf } from './server-tls.ts';
-import type { ServerTls } from './server-tls.ts';
 import { WireClient } from './wire-client.ts';
 
 export type ServerMonitorOptions = {
   readonly host: string;
   readonly port: number;
-  readonly tls: ServerTls;
+  readonly tls: ServerTrust;
   readonly user: string;
   readonly password: SecretText;
   readonly database: string;

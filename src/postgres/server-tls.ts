@@ -1,20 +1,18 @@
 // The four TLS modes as libpq means them, in the words of Node's TLS.
 import type { ConnectionOptions } from 'node:tls';
-import type { ServerTlsMode } from '../model/pooler-model.ts';
+import type { ServerTrust } from '../model/server-trust.ts';
 
-/** `caPem` is used by the verifying modes; without it they trust the public authorities. */
-export type ServerTls = { readonly mode: ServerTlsMode; readonly caPem?: string };
-
-export function tlsOptionsOf({ mode, caPem }: ServerTls): false | ConnectionOptions {
+export function tlsOptionsOf({ mode, caPem, certPem, keyPem }: ServerTrust): false | ConnectionOptions {
   const trust = caPem === undefined ? {} : { ca: caPem };
+  const own = certPem === undefined || keyPem === undefined ? {} : { cert: certPem, key: keyPem.reveal() };
   switch (mode) {
     case 'disable':
       return false;
     case 'require':
-      return { rejectUnauthorized: false };
+      return { ...own, rejectUnauthorized: false };
     case 'verify-ca':
-      return { ...trust, rejectUnauthorized: true, checkServerIdentity: () => undefined };
+      return { ...trust, ...own, rejectUnauthorized: true, checkServerIdentity: () => undefined };
     case 'verify-full':
-      return { ...trust, rejectUnauthorized: true };
+      return { ...trust, ...own, rejectUnauthorized: true };
   }
 }

@@ -117,7 +117,7 @@ function loginLines({ userlistFile, hbaFile }: PoolerModel, place: IniPlace): re
 }
 
 function encryptionLines(model: PoolerModel, place: IniPlace): readonly Line[] {
-  const { mode, caFile } = model.serverTls;
+  const { mode, caFile, certFile, keyFile } = model.serverTls;
   // The type says so, but a stored object can be of another version, and here nothing is quoted: a line break would be a new setting.
   if (!SERVER_TLS_MODES.includes(mode)) {
     throw new RenderError('serverTls.mode', `it must be one of ${SERVER_TLS_MODES.join(', ')}`);
@@ -128,10 +128,19 @@ function encryptionLines(model: PoolerModel, place: IniPlace): readonly Line[] {
       `it is missing, and with mode ${mode} every login to the server would fail`,
     );
   }
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new RenderError('serverTls.certFile', 'a certificate and its key are there both or not at all');
+  }
   return [
     ...clientTlsLines(model, place),
     ['server_tls_sslmode', mode],
     ['server_tls_ca_file', caFile === undefined ? '' : secretPath(place, caFile, 'serverTls.caFile')],
+    ...(certFile === undefined || keyFile === undefined
+      ? []
+      : [
+          ['server_tls_cert_file', secretPath(place, certFile, 'serverTls.certFile')] as const,
+          ['server_tls_key_file', secretPath(place, keyFile, 'serverTls.keyFile')] as const,
+        ]),
     ['server_tls_protocols', 'secure'],
   ];
 }

@@ -78,6 +78,14 @@ export const GOOD: readonly Good[] = [
     'verify-full with a CA under another key',
     { [TLS]: { mode: 'verify-full', caSecretRef: { name: 'ca.x', key: 'root.pem' } } },
   ],
+  [
+    'a certificate for the server',
+    { [TLS]: { mode: 'verify-full', caSecretRef: { name: 'ca' }, certSecretRef: { name: 'own' } } },
+  ],
+  [
+    'a certificate for a server that is not checked itself',
+    { [TLS]: { mode: 'require', certSecretRef: { name: 'own' } } },
+  ],
   ['clients that may use TLS', { [POOLER_TLS]: { mode: 'prefer', certSecretRef: { name: 'tls' } } }],
   ['clients that must use TLS', { [POOLER_TLS]: { mode: 'require', certSecretRef: { name: 'tls' } } }],
   [
@@ -310,6 +318,32 @@ export const BAD: readonly Bad[] = [
     'spec.server.tls.caSecretRef',
     '"disable"',
     'must not be set',
+  ],
+  [
+    'disable with a certificate for the server',
+    { [TLS]: { mode: 'disable', certSecretRef: { name: 'own' } } },
+    'spec.server.tls.certSecretRef',
+    '"disable"',
+    'must not be set',
+  ],
+  [
+    'a certificate for the server without a name',
+    { [TLS]: { mode: 'require', certSecretRef: {} } },
+    'spec.server.tls.certSecretRef.name',
+    'Required',
+  ],
+  [
+    'a certificate for the server from another namespace',
+    { [TLS]: { mode: 'require', certSecretRef: { name: 'other/own' } } },
+    'spec.server.tls.certSecretRef.name',
+    '"other/own"',
+    '1 to 253',
+  ],
+  [
+    'a certificate for the server as a parameter',
+    { 'spec/pooler': { parameters: { server_tls_key_file: '/etc/passwd' } } },
+    'server_tls_key_file',
+    'spec.server.tls.certSecretRef',
   ],
   ['no rules', { [HBA]: [] }, 'spec.auth.hba', 'at least 1'],
   ['a rule without a method', { [HBA]: [{ type: 'host' }] }, 'spec.auth.hba[0].method', 'Required'],

@@ -92,7 +92,15 @@ describe('a PoolConfig that says everything', () => {
 
   it('names each Secret once', () => {
     const named = [
-      ...['orders-app', 'orders-clients-ca', 'orders-db-ca', 'orders-monitor', 'orders-pooler-tls', 'reporting-login'],
+      ...[
+        'orders-app',
+        'orders-clients-ca',
+        'orders-db-ca',
+        'orders-db-login',
+        'orders-monitor',
+        'orders-pooler-tls',
+        'reporting-login',
+      ],
     ];
     assert.deepEqual(referencedSecrets(pool), named);
   });

@@ -8,6 +8,8 @@ import type {
   Peering,
   PoolerModel,
   RenderedIni,
+  ServerTlsFiles,
+  ServerTlsMode,
   Sizes,
 } from '../../src/model/pooler-model.ts';
 import { ADMIN_USER } from '../../src/model/reserved-names.ts';
@@ -52,6 +54,13 @@ type Changes = {
     /** PEM text of who signs the certificates of clients. */
     readonly authority?: string;
   };
+  readonly serverTls?: {
+    readonly mode: ServerTlsMode;
+    /** Shown to PostgreSQL. */
+    readonly certificate?: Pick<Certificate, 'certificate' | 'key'>;
+    /** PEM text of who signs PostgreSQL's certificate. */
+    readonly authority?: string;
+  };
   readonly hba?: readonly HbaLine[];
   /** Where the peers listen: pods all have the same port and an address each, processes on loopback the other way round. */
   readonly peerPort?: (id: number) => number;
@@ -65,6 +74,23 @@ function tlsFiles({ clientTls }: Changes): Omit<ClientTls, 'mode'> {
 }
 
 const AUTHORITY_FILE = 'client-ca.crt';
+
+/** What the model says of TLS towards PostgreSQL, and the files that it names. */
+function towardsServer({ serverTls }: Changes): { tls: ServerTlsFiles; files: ReadonlyMap<string, string> } {
+  const { mode = 'disable', certificate, authority } = serverTls ?? {};
+  const files = new Map<string, string>();
+  const added = (name: string, text: string): string => {
+    files.set(name, text);
+    return name;
+  };
+  const name = `server-${contentHash(certificate ?? '')}`;
+  const own =
+    certificate === undefined
+      ? {}
+      : { certFile: added(`${name}.crt`, certificate.certificate), keyFile: added(`${name}.key`, certificate.key) };
+  const ca = authority === undefined ? {} : { caFile: added(`server-ca-${contentHash(authority)}.crt`, authority) };
+  return { tls: { mode, ...ca, ...own }, files };
+}
 
 /** A console for statements that the operator itself never gives; whoever opens it ends it. */
 export async function openConsole({ server }: RenderedPooler): Promise<pg.Client> {
@@ -88,7 +114,7 @@ export async function startRendered(): Promise<RenderedPooler> {
       databases,
       userlistFile: userlist.fileName,
       ...(hba === undefined ? {} : { hbaFile: hba.fileName }),
-      serverTls: { mode: 'disable' },
+      serverTls: towardsServer(changes).tls,
       ...(changes.clientTls === undefined ? {} : { clientTls: { mode: changes.clientTls.mode, ...tlsFiles(changes) } }),
       settings: changes.settings ?? pooledSettings({}, 10),
     };
@@ -116,6 +142,7 @@ export async function startRendered(): Promise<RenderedPooler> {
       await server.writeFile(userlist.fileName, userlist.text.reveal());
       if (hba !== undefined) await server.writeFile(hba.fileName, hba.text.reveal());
       const { peerPort, clientTls } = changes;
+      for (const [file, text] of towardsServer(changes).files) await server.writeFile(file, text);
       if (clientTls !== undefined) {
         const { certFile, keyFile } = tlsFiles(changes);
         await server.writeFile(certFile, clientTls.certificate.certificate);

@@ -50,6 +50,29 @@ describe('faults', () => {
     assert.equal(serverFaultOf(new WireTimeout('logging in', 5)), 'ServerUnreachable');
   });
 
+  it('tell a server that asks for a certificate, or refuses one, from one that refuses the login', () => {
+    const wanted = 'connection requires a valid client certificate';
+    assert.equal(serverFaultOf(fromServer('28000', wanted)), 'CertificateRefused');
+    assert.deepEqual(poolerAnswerOf(fromServer('28000', wanted)), {
+      ...{ from: 'server', fault: 'CertificateRefused', fresh: true },
+    });
+    assert.equal(
+      serverFaultOf(fromServer('28000', 'certificate authentication failed for user "app"')),
+      'LoginRefused',
+    );
+    for (const alert of [
+      'TLSV1_ALERT_UNKNOWN_CA',
+      'SSLV3_ALERT_BAD_CERTIFICATE',
+      'SSLV3_ALERT_CERTIFICATE_EXPIRED',
+      'SSL/TLS_ALERT_CERTIFICATE_EXPIRED',
+      'SSLV3_ALERT_UNSUPPORTED_CERTIFICATE',
+      'TLSV13_ALERT_CERTIFICATE_REQUIRED',
+    ]) {
+      assert.equal(serverFaultOf(fromNode(`ERR_SSL_${alert}`)), 'CertificateRefused', alert);
+    }
+    assert.equal(serverFaultOf(fromNode('ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE')), 'TlsNotOffered');
+  });
+
   it('have a class for anything that is thrown', () => {
     fc.assert(
       fc.property(fc.anything(), (thrown) => {
@@ -68,6 +91,7 @@ describe('faults', () => {
       ['server conn crashed?', 'ServerUnreachable'],
       ['connect string changed', 'ServerUnreachable'],
       ['server refused SSL', 'TlsNotOffered'],
+      ['connection requires a valid client certificate', 'CertificateRefused'],
       ['password authentication failed for user "app"', 'PasswordRefused'],
       ['database "x" does not exist', 'DatabaseMissing'],
       ['role "x" does not exist', 'LoginRefused'],

@@ -164,6 +164,22 @@ describe('renderIni', () => {
     assert.deepEqual(without, ['client_tls_sslmode = disable', 'client_tls_ca_file = ']);
   });
 
+  it('writes the certificate for the server with its key, and no line of them without it', () => {
+    const lines = (serverTls: PoolerModel['serverTls']) => render(model({ serverTls })).text.match(/^server_tls_.*$/gm);
+    assert.deepEqual(lines({ mode: 'require', certFile: 'server-1.crt', keyFile: 'server-1.key' }), [
+      'server_tls_sslmode = require',
+      'server_tls_ca_file = ',
+      'server_tls_cert_file = /etc/poolsmith/files/server-1.crt',
+      'server_tls_key_file = /etc/poolsmith/files/server-1.key',
+      'server_tls_protocols = secure',
+    ]);
+    assert.deepEqual(lines({ mode: 'require' }), [
+      'server_tls_sslmode = require',
+      'server_tls_ca_file = ',
+      'server_tls_protocols = secure',
+    ]);
+  });
+
   it('writes every column of a database line, with the size as pool and as cap', () => {
     const connectQuery = "set client_connection_check_interval = '1s'";
     const { text, databases } = render(withDatabase({ connectQuery }), 7);
@@ -281,6 +297,11 @@ describe('renderIni', () => {
       /serverTls\.caFile: it is missing/,
     ],
     [
+      'a certificate for the server without its key',
+      () => render(model({ serverTls: { mode: 'require', certFile: 'server-1.crt' } })),
+      /serverTls\.certFile: a certificate and its key are there both or not at all/,
+    ],
+    [
       'a file outside of the folder',
       () => render(model({ userlistFile: '../passwd' })),
       /userlistFile: it must be a file name/,
@@ -319,6 +340,8 @@ describe('renderIni', () => {
         model({ settings: { server_reset_query: text } }),
         model({ settings: { [text]: '1' } }),
         model({ serverTls: { mode: 'require', caFile: text } }),
+        model({ serverTls: { mode: 'require', certFile: text, keyFile: 'server-1.key' } }),
+        model({ serverTls: { mode: 'require', certFile: 'server-1.crt', keyFile: text } }),
       ];
       for (const attempt of attempts) assert.throws(() => render(attempt), RenderError, JSON.stringify(text));
     }

@@ -15,6 +15,7 @@ import type {
 import type { Action, Plan } from '../../src/model/plan.ts';
 import type { PeerRow } from '../../src/model/pooler-model.ts';
 import type { DatabaseRow, PoolRow } from '../../src/model/pooler-view.ts';
+import type { ServerFault } from '../../src/model/server-view.ts';
 import { SETTINGS } from '../../src/model/settings/table.ts';
 import { planPool } from '../../src/plan/plan.ts';
 import type { WorkloadFacts } from '../../src/sizing/demand.ts';
@@ -68,6 +69,8 @@ export class PaperFleet {
   orphans = new Map<string, number>();
   /** PgBouncer's word against a configuration, as a RELOAD would answer it. */
   refuses: (text: string) => string | undefined = () => undefined;
+  /** What a login at the server meets through a pod that runs this text; undefined: it succeeds. */
+  serverRefuses: (text: string) => ServerFault | undefined = () => undefined;
   /** Pods of templates that never start. */
   neverStarts: (pod: PodFacts) => boolean = () => false;
   /** False while transactions outlast every drain by lifetime. */
@@ -156,6 +159,7 @@ export class PaperFleet {
           ...answer,
           lostServers: this.lost.has(pod.facts.name),
           ...(this.lingering.has(pod.facts.name) ? { lingering: this.lingering.get(pod.facts.name) ?? [] } : {}),
+          serverProof: this.serverRefuses(pod.loaded) ?? answer.serverProof,
           ...(pod.loaded.includes('client_tls_cert_file')
             ? { certificateShown: !this.showsAnother.has(pod.facts.name) }
             : {}),

@@ -137,7 +137,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: 'certificates of the pooler towards PostgreSQL are not settable in this release',
+    insteadUse: `${SERVER}.certSecretRef`,
     meaning: 'Certificate shown to PostgreSQL.',
   },
   {
@@ -148,7 +148,7 @@ export const TLS_SETTINGS: readonly Setting[] = [
     change: 'reload',
     since: '1.7',
     owner: 'operator',
-    because: 'certificates of the pooler towards PostgreSQL are not settable in this release',
+    insteadUse: `${SERVER}.certSecretRef`,
     meaning: 'Key of that certificate.',
   },
   {

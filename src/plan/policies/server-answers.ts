@@ -12,6 +12,8 @@ const REMEDY = {
   PasswordRefused: 'refuses the password. Put the current password into the Secret',
   CertificateNotTrusted:
     'shows a certificate that the CA does not vouch for. Check spec.server.tls.caSecretRef and, with verify-full, that the certificate names the host',
+  CertificateRefused:
+    'asks for a certificate, or refuses the one that it is shown. Check spec.server.tls.certSecretRef: an authority of the server (ssl_ca_file) must have signed it, and it must not have expired',
   TlsNotOffered: 'offers no TLS. Switch ssl on there, or set spec.server.tls.mode to disable',
   DatabaseMissing: 'has no such database. Create it, or correct spec.databases[].database',
   TooManyConnections: 'has no connection left. Lower spec.budget or raise max_connections',
@@ -24,6 +26,7 @@ export const FAULT_REASON = {
   ServerUnreachable: 'ServerUnreachable',
   PasswordRefused: 'PasswordRefused',
   CertificateNotTrusted: 'CertificateNotTrusted',
+  CertificateRefused: 'CertificateRefused',
   TlsNotOffered: 'TlsNotOffered',
   DatabaseMissing: 'DatabaseMissing',
   TooManyConnections: 'ServerAllowsLess',

@@ -156,7 +156,8 @@ describe('calls into the simulated data plane', () => {
     };
     const secrets = new Map([['monitor', secret]]);
     const { signal } = new AbortController();
-    const look = async () => stage.run(stage.reach.serverSource.observe('key', pool, secrets, undefined, signal));
+    const look = async () =>
+      stage.run(stage.reach.serverSource.observe('key', pool, secrets, { mode: 'disable' }, signal));
     const view = await look();
     assert.ok(view?.reachable === true && view.seesOthers);
     assert.deepEqual(view.backends, [{ clientAddress: pod.ip, user: APP.user, database: 'app', count: 3 }]);

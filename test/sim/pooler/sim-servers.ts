@@ -3,6 +3,7 @@ import type { PoolConfig } from '../../../src/api/poolconfig.gen.ts';
 import { monitorLogin, serverPort } from '../../../src/api/poolconfig.ts';
 import type { ServerSource } from '../../../src/controller/servers.ts';
 import type { LoginTrial, SecretReading } from '../../../src/model/observation.ts';
+import type { ServerTrust } from '../../../src/model/server-trust.ts';
 import type { ServerView } from '../../../src/model/server-view.ts';
 import type { FateOf } from '../contracts.ts';
 import type { DataPlane } from './data-plane.ts';
@@ -32,7 +33,7 @@ export class SimServers implements ServerSource {
     key: string,
     pool: PoolConfig,
     secrets: ReadonlyMap<string, SecretReading>,
-    _ca: string | undefined,
+    _trust: ServerTrust,
     signal: AbortSignal,
   ): Promise<ServerView | undefined> {
     const login = monitorLogin(pool);
