@@ -124,6 +124,7 @@ async function operate(values: Values): Promise<number> {
         httpPort,
         poolerImage: values['pooler-image'],
         identity: process.env['POD_UID'] ?? randomUUID(),
+        apiAddresses: [process.env['KUBERNETES_SERVICE_HOST'] ?? ''],
       },
       stop.signal,
     );

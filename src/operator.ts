@@ -8,6 +8,7 @@ import { Prover } from './controller/prover.ts';
 import { OrphanWatch } from './controller/orphan-watch.ts';
 import { ServerAddresses } from './controller/server-addresses.ts';
 import { Servers } from './controller/servers.ts';
+import { foreignAddressesBut } from './postgres/address-guard.ts';
 import { World } from './controller/world.ts';
 import { KubeClient } from './kube/client.ts';
 import { EventRecorder } from './kube/events.ts';
@@ -35,6 +36,8 @@ export type OperatorOptions = {
   readonly poolerImage: string;
   /** Identity of this process in the Lease: the pod's uid, so that a restarted container retakes it at once. */
   readonly identity: string;
+  /** Of the API server as pods reach it: no PoolConfig can have the operator log in there. */
+  readonly apiAddresses: readonly string[];
 };
 
 /** A watch tells something at least this often (bookmarks come about once a minute). */
@@ -73,7 +76,7 @@ export async function runOperator(options: OperatorOptions, stop: AbortSignal): 
   const consoles = new Consoles();
   const servers = new Servers((key) => {
     queue.add(key);
-  });
+  }, foreignAddressesBut(options.apiAddresses));
   const addresses = new ServerAddresses(clock, (key) => {
     queue.add(key);
   });

@@ -7,6 +7,7 @@ import type { LoginTrial, SecretReading } from '../model/observation.ts';
 import type { ServerTrust } from '../model/server-trust.ts';
 import type { ServerView } from '../model/server-view.ts';
 import type { TrialWish } from '../plan/server-hash.ts';
+import { foreignAddressesOnly, type AddressGuard } from '../postgres/address-guard.ts';
 import { tryLogin } from '../postgres/login-trial.ts';
 import { ServerMonitor, type Backend } from '../postgres/server-monitor.ts';
 
@@ -45,10 +46,12 @@ export class Servers {
   readonly #monitors = new Map<string, KeptMonitor>();
   readonly #trials = new Map<string, KeptTrials>();
   readonly #onLost: (key: string) => void;
+  readonly #guard: AddressGuard;
 
-  /** `onLost`: the connection to the server of this PoolConfig has ended by itself; a look tells why. */
-  constructor(onLost: (key: string) => void = () => undefined) {
+  /** `onLost`: the connection to the server of this PoolConfig has ended by itself; a look tells why. `guard`: where nobody may have the operator connect to. */
+  constructor(onLost: (key: string) => void = () => undefined, guard: AddressGuard = foreignAddressesOnly) {
     this.#onLost = onLost;
+    this.#guard = guard;
   }
 
   /** One reading through the monitor role; undefined where none is declared or its Secret is unusable. `leadsTo`: the address of the host now, where that is known. */
@@ -80,6 +83,7 @@ export class Servers {
       const monitor = new ServerMonitor({
         ...address(pool),
         tls: trust,
+        guard: this.#guard,
         user: user.reveal(),
         password,
         database: login.database,
@@ -126,6 +130,7 @@ export class Servers {
       const result = await tryLogin({
         ...address(pool),
         tls: trust,
+        guard: this.#guard,
         user: user.name,
         password: user.secret,
         database,

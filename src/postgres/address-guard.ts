@@ -28,6 +28,21 @@ for (const [network, prefix] of [
   forbidden.addSubnet(network, prefix, 'ipv6');
 }
 
+/** As `foreignAddressesOnly`, and never one of these: the API server's, which answers whoever reaches it from inside the cluster. */
+export function foreignAddressesBut(addresses: readonly string[]): AddressGuard {
+  const kept = new BlockList();
+  for (const address of addresses) {
+    if (isIP(address) === 0) continue;
+    kept.addAddress(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+    if (isIPv6(address)) continue;
+    for (const prefix of ['::ffff:', '64:ff9b::']) kept.addAddress(`${prefix}${address}`, 'ipv6');
+  }
+  return (address) => {
+    const bare = address.split('%')[0] ?? '';
+    return foreignAddressesOnly(address) && !kept.check(bare, isIPv6(bare) ? 'ipv6' : 'ipv4');
+  };
+}
+
 /** Refuses loopback, link-local (cloud metadata lives there), unspecified, multicast and broadcast addresses, and anything that is no address. */
 export const foreignAddressesOnly: AddressGuard = (address) => {
   const bare = address.split('%')[0] ?? '';

@@ -1,7 +1,7 @@
 // The guard against being used to reach the operator's own machine and node.
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { foreignAddressesOnly } from '../../src/postgres/address-guard.ts';
+import { foreignAddressesBut, foreignAddressesOnly } from '../../src/postgres/address-guard.ts';
 
 describe('address guard', () => {
   it('forbids loopback, link-local, unspecified, multicast and broadcast in every spelling', () => {
@@ -45,6 +45,22 @@ describe('address guard', () => {
     ]) {
       assert.equal(foreignAddressesOnly(address), true, address);
     }
+  });
+
+  it('forbids an address that is kept out, in every spelling, and no other', () => {
+    const guard = foreignAddressesBut(['10.96.0.1', 'fd00:1::1', '']);
+    for (const address of [
+      '10.96.0.1',
+      '::ffff:10.96.0.1',
+      '64:ff9b::10.96.0.1',
+      '::ffff:a60:1',
+      'fd00:1::1',
+      'fd00:1:0:0:0:0:0:1',
+    ])
+      assert.equal(guard(address), false, address);
+    for (const address of ['10.96.0.2', '10.96.0.10', 'fd00:1::2', '::ffff:10.96.0.2'])
+      assert.equal(guard(address), true, address);
+    assert.equal(guard('127.0.0.1'), false);
   });
 
   it('forbids what is no address', () => {

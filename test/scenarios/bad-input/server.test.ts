@@ -74,6 +74,17 @@ describe('a fleet whose server can not be used', function () {
     });
   });
 
+  it('asks nothing of the API server when that is named, whatever answers there, and tells no more than of a server that is down', async () => {
+    await fleet.meets({
+      // With TLS it would answer, and be told from a closed port by what it answers.
+      bad: () => applyPool(onServer({ host: 'kubernetes.default.svc', port: 443, tls: { mode: 'require' } })),
+      tells: fault('ServerUnreachable'),
+      naming: ['kubernetes.default.svc:443'],
+      fleet: 'blocked',
+      correct: restorePool,
+    });
+  });
+
   it('keeps its password when the server refuses the one in the Secret, and names the Secret', async () => {
     await fleet.meets({
       bad: () => applyBasicAuth(namespace, 'orders-app', APP.name, WRONG),
