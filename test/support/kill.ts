@@ -11,12 +11,12 @@ export async function killContainer(namespace: string, pod: string, container: s
   return await signalContainer(namespace, pod, container, 'SIGKILL');
 }
 
-/** SIGSTOP leaves it hanging with all its connections open, until SIGCONT. */
+/** SIGSTOP leaves it hanging with all its connections open, until SIGCONT; SIGUSR1 opens Node's inspector. */
 export async function signalContainer(
   namespace: string,
   pod: string,
   container: string,
-  signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT',
+  signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGUSR1',
 ): Promise<string> {
   if (!(await isOwnCluster()))
     throw new Error('a container can be signalled only on the cluster that make cluster-up starts');
