@@ -3,15 +3,19 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Condition } from '../../src/api/poolconfig.gen.ts';
 import { planPool } from '../../src/plan/plan.ts';
-import { storedFiles } from '../../src/plan/children.ts';
 import { makeAuthority, type Authority, type Certificate } from '../support/certificates.ts';
 import { secret } from '../support/observation.ts';
-import { PaperFleet } from '../support/paper-fleet.ts';
+import { CertifiedFleet, type CertificateUse } from '../support/certified-fleet.ts';
 
 const DAY_MS = 86_400_000;
 const TLS = { tls: { mode: 'require', certSecretRef: { name: 'orders-tls' } } } as const;
+const USE: CertificateUse = {
+  spec: { pooler: TLS },
+  secretName: 'orders-tls',
+  line: 'client_tls_cert_file',
+  prefix: 'client-',
+};
 
 describe('TLS towards clients', () => {
   let folder: string;
@@ -30,101 +34,73 @@ describe('TLS towards clients', () => {
     rmSync(folder, { recursive: true });
   });
 
-  function give(fleet: PaperFleet, { certificate, key }: Pick<Certificate, 'certificate' | 'key'>): void {
-    fleet.secrets.set('orders-tls', secret({ 'tls.crt': certificate, 'tls.key': key }));
-  }
-
-  function fleetWith(certificate: Certificate): PaperFleet {
-    const fleet = new PaperFleet({ fleet: { replicas: 3 } });
-    // Certificates are made now.
-    fleet.nowMs = Date.now();
-    give(fleet, certificate);
-    fleet.edit({ pooler: TLS });
-    fleet.settle();
-    return fleet;
-  }
-
-  function turns(fleet: PaperFleet, count: number): void {
-    for (let turn = 0; turn < count; turn += 1) fleet.turn();
-  }
-
-  const certFileOf = (text: string | undefined): string | undefined =>
-    /^client_tls_cert_file = .*\/(.+)$/m.exec(text ?? '')?.[1];
-  const told = (fleet: PaperFleet): readonly (string | undefined)[] => fleet.pods.map(({ live }) => certFileOf(live));
-  const stored = (fleet: PaperFleet): readonly string[] =>
-    [...storedFiles(fleet.observe()).names].filter((name) => name.startsWith('client-')).sort();
-  const conditionOf = (fleet: PaperFleet, type: string): Condition | undefined =>
-    fleet.pool.status?.conditions?.find((condition) => condition.type === type);
-  const bootFile = (fleet: PaperFleet): string | undefined =>
-    certFileOf((fleet.children.get('ConfigMap/orders-pooler')?.['data'] as Record<string, string>)['boot.ini']);
-
   it('changes nothing in a fleet without it: the files of a former release stay byte for byte', () => {
-    const fleet = new PaperFleet();
+    const fleet = new CertifiedFleet(USE);
     fleet.settle();
     for (const { live } of fleet.pods) assert.doesNotMatch(live ?? '', /client_tls_(cert|key|protocols|ciphers)/);
   });
 
   it('is run from the first moment by a new fleet, and Ready says so only when clients are shown the certificate', () => {
-    const fleet = new PaperFleet();
+    const fleet = new CertifiedFleet(USE);
     fleet.nowMs = Date.now();
-    give(fleet, first);
+    fleet.give(first);
     fleet.edit({ pooler: TLS });
     for (let turn = 0; turn < 20 && fleet.pods.length === 0; turn += 1) fleet.turn();
     for (const { name } of fleet.pods) fleet.showsAnother.add(name);
-    turns(fleet, 30);
-    assert.equal(conditionOf(fleet, 'Ready')?.status, 'False');
+    fleet.take(30);
+    assert.equal(fleet.condition('Ready')?.status, 'False');
     fleet.showsAnother.clear();
     fleet.settle();
-    assert.equal(conditionOf(fleet, 'Ready')?.status, 'True');
-    assert.deepEqual([...new Set([...told(fleet), bootFile(fleet)])].length, 1);
-    assert.equal(stored(fleet).length, 2);
+    assert.equal(fleet.condition('Ready')?.status, 'True');
+    assert.deepEqual([...new Set([...fleet.told(), fleet.bootFile()])].length, 1);
+    assert.equal(fleet.stored().length, 2);
   });
 
   it('is renewed on one pod first, whose clients must be shown the new one, then on the others, then in boot.ini', () => {
-    const fleet = fleetWith(first);
-    const former = bootFile(fleet);
+    const fleet = CertifiedFleet.settled(USE, first);
+    const former = fleet.bootFile();
     fleet.nowMs += 10_000;
-    give(fleet, second);
+    fleet.give(second);
     for (const { name } of fleet.pods) fleet.showsAnother.add(name);
-    turns(fleet, 20);
-    assert.equal(told(fleet).filter((file) => file !== former).length, 1, 'more than one pod tried it');
-    assert.equal(bootFile(fleet), former);
-    assert.equal(stored(fleet).length, 4, 'the former files were taken from pods that name them');
+    fleet.take(20);
+    assert.equal(fleet.told().filter((file) => file !== former).length, 1, 'more than one pod tried it');
+    assert.equal(fleet.bootFile(), former);
+    assert.equal(fleet.stored().length, 4, 'the former files were taken from pods that name them');
     fleet.showsAnother.clear();
     fleet.settle();
-    assert.equal(new Set([...told(fleet), bootFile(fleet)]).size, 1);
-    assert.notEqual(bootFile(fleet), former);
+    assert.equal(new Set([...fleet.told(), fleet.bootFile()]).size, 1);
+    assert.notEqual(fleet.bootFile(), former);
     assert.deepEqual(
-      stored(fleet).map((name) => name.replace(/\.(crt|key)$/, '')),
-      [bootFile(fleet)?.replace('.crt', ''), bootFile(fleet)?.replace('.crt', '')],
+      fleet.stored().map((name) => name.replace(/\.(crt|key)$/, '')),
+      [fleet.bootFile()?.replace('.crt', ''), fleet.bootFile()?.replace('.crt', '')],
     );
   });
 
   it('keeps the files of a certificate that is replaced while one pod tries it, for as long as that pod names them', () => {
-    const fleet = fleetWith(first);
-    const former = bootFile(fleet);
+    const fleet = CertifiedFleet.settled(USE, first);
+    const former = fleet.bootFile();
     fleet.nowMs += 10_000;
-    give(fleet, second);
+    fleet.give(second);
     for (const { name } of fleet.pods) fleet.showsAnother.add(name);
-    const tried = (): string | undefined => told(fleet).find((file) => file !== former);
+    const tried = (): string | undefined => fleet.told().find((file) => file !== former);
     for (let turn = 0; turn < 30 && tried() === undefined; turn += 1) fleet.turn();
     const file = tried();
     assert.ok(file);
-    give(fleet, first);
-    while (told(fleet).includes(file)) {
-      assert.ok(stored(fleet).includes(file));
+    fleet.give(first);
+    while (fleet.told().includes(file)) {
+      assert.ok(fleet.stored().includes(file));
       fleet.turn();
     }
     fleet.showsAnother.clear();
     fleet.settle();
-    assert.deepEqual(stored(fleet), [former, former?.replace('.crt', '.key')]);
+    assert.deepEqual(fleet.stored(), [former, former?.replace('.crt', '.key')]);
   });
 
   it('goes back where a pod goes on showing the former certificate', () => {
-    const fleet = fleetWith(first);
-    const former = bootFile(fleet);
+    const fleet = CertifiedFleet.settled(USE, first);
+    const former = fleet.bootFile();
     fleet.nowMs += 10_000;
-    give(fleet, second);
+    fleet.give(second);
     for (const { name } of fleet.pods) fleet.showsAnother.add(name);
     for (let turn = 0; turn < 40; turn += 1) {
       fleet.turn();
@@ -132,45 +108,42 @@ describe('TLS towards clients', () => {
     }
     const { refused } = fleet.pool.status ?? {};
     assert.equal(refused?.setting, 'certificate');
-    assert.deepEqual(new Set(told(fleet)), new Set([former]));
+    assert.deepEqual(new Set(fleet.told()), new Set([former]));
   });
 
-  const spoiled: readonly (readonly [string, (fleet: PaperFleet) => void, string])[] = [
+  const spoiled: readonly (readonly [string, (fleet: CertifiedFleet) => void, string])[] = [
     ['its Secret is removed', (fleet) => fleet.secrets.delete('orders-tls'), 'SecretMissing'],
     ['its Secret is emptied', (fleet) => fleet.secrets.set('orders-tls', secret({})), 'SecretKeyMissing'],
     [
       'the key is exchanged for another one',
       (fleet) => {
-        give(fleet, { certificate: first.certificate, key: second.key });
+        fleet.give({ certificate: first.certificate, key: second.key });
       },
       'CertificateInvalid',
     ],
   ];
   for (const [what, spoil, reason] of spoiled) {
     it(`goes on with what it has when ${what}, new pods too`, () => {
-      const fleet = fleetWith(first);
-      const file = bootFile(fleet);
+      const fleet = CertifiedFleet.settled(USE, first);
+      const file = fleet.bootFile();
       spoil(fleet);
-      turns(fleet, 20);
-      assert.deepEqual(
-        [conditionOf(fleet, 'Ready')?.reason, conditionOf(fleet, 'ConfigApplied')?.reason],
-        [reason, reason],
-      );
+      fleet.take(20);
+      assert.deepEqual([fleet.condition('Ready')?.reason, fleet.condition('ConfigApplied')?.reason], [reason, reason]);
       fleet.kill(fleet.pods[0]?.name ?? '');
-      turns(fleet, 30);
+      fleet.take(30);
       assert.ok(fleet.pods.every(({ ready }) => ready));
-      assert.deepEqual(new Set([...told(fleet), bootFile(fleet)]), new Set([file]));
-      assert.equal(stored(fleet).length, 2);
-      give(fleet, first);
+      assert.deepEqual(new Set([...fleet.told(), fleet.bootFile()]), new Set([file]));
+      assert.equal(fleet.stored().length, 2);
+      fleet.give(first);
       fleet.settle();
-      assert.equal(conditionOf(fleet, 'Ready')?.status, 'True');
+      assert.equal(fleet.condition('Ready')?.status, 'True');
     });
   }
 
   it('is told of before it expires and when it has, without holding up other changes', () => {
-    const fleet = fleetWith(second);
+    const fleet = CertifiedFleet.settled(USE, second);
     const says = (): string =>
-      `${conditionOf(fleet, 'CertificatesValid')?.status} ${conditionOf(fleet, 'CertificatesValid')?.reason}`;
+      `${fleet.condition('CertificatesValid')?.status} ${fleet.condition('CertificatesValid')?.reason}`;
     assert.equal(says(), 'True CertificatesLast');
     fleet.nowMs += 77 * DAY_MS;
     const { events } = planPool(fleet.observe());
@@ -184,17 +157,14 @@ describe('TLS towards clients', () => {
     fleet.edit({ pooler: { ...TLS, parameters: { query_wait_timeout: 7 } } });
     fleet.settle();
     assert.equal(says(), 'False CertificateExpired');
-    assert.match(
-      conditionOf(fleet, 'CertificatesValid')?.message ?? '',
-      /spec\.pooler\.tls\.certSecretRef expired at 20/,
-    );
+    assert.match(fleet.condition('CertificatesValid')?.message ?? '', /spec\.pooler\.tls\.certSecretRef expired at 20/);
     for (const { live } of fleet.pods) assert.match(live ?? '', /^query_wait_timeout = 7$/m);
-    assert.equal(conditionOf(fleet, 'Ready')?.status, 'True');
+    assert.equal(fleet.condition('Ready')?.status, 'True');
   });
 
   it('has no condition in a fleet without certificates', () => {
-    const fleet = new PaperFleet();
+    const fleet = new CertifiedFleet(USE);
     fleet.settle();
-    assert.equal(conditionOf(fleet, 'CertificatesValid'), undefined);
+    assert.equal(fleet.condition('CertificatesValid'), undefined);
   });
 });
