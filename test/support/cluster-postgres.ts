@@ -35,6 +35,8 @@ export type ClusterPostgresOptions = Readonly<{
     authority: Authority;
     /** Refuses plain text. */ required?: boolean;
     /** Instead of the Service's. */ hosts?: readonly string[];
+    /** Asks everybody but the superuser for a certificate of the authority, too; with `required`. */
+    clientCertificates?: boolean;
   }>;
 }>;
 

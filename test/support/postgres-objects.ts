@@ -28,12 +28,19 @@ export async function postgresObjects(options: Settled): Promise<object[]> {
   const labels = { app: name };
   const files: Record<string, string> = { 'start.sql': startSql(options) };
   if (tls?.required === true) {
-    files['pg_hba.conf'] = 'local all all trust\nhost all all 127.0.0.1/32 trust\nhostssl all all all scram-sha-256\n';
+    files['pg_hba.conf'] = [
+      'local all all trust',
+      'host all all 127.0.0.1/32 trust',
+      `hostssl all ${options.superuser.name} all scram-sha-256`,
+      `hostssl all all all scram-sha-256${tls.clientCertificates === true ? ' clientcert=verify-ca' : ''}`,
+      '',
+    ].join('\n');
   }
   const all: Record<string, string> = {
     max_connections: String(maxConnections),
     fsync: 'off',
     ...(tls?.required === true ? { hba_file: '/initdb.d/pg_hba.conf' } : {}),
+    ...(tls?.clientCertificates === true ? { ssl_ca_file: '/tls/ca.crt' } : {}),
     ...settings,
   };
   const objects: object[] = [
