@@ -231,8 +231,8 @@ export const CONFIGURATION_BUGS: readonly PlantedBug[] = [
     name: 'removed-user-keeps-access',
     rule: 'removing a user writes a tombstone: a removed line does not revoke SCRAM logins',
     file: 'src/plan/desired.ts',
-    find: 'renderUserlist(users, credentials, knownUsers(observation))',
-    replace: 'renderUserlist(users, credentials, knownUsers(observation).slice(0, 0))',
+    find: 'renderUserlist(users, credentials, knownUsers(observation), ',
+    replace: 'renderUserlist(users, credentials, knownUsers(observation).slice(0, 0), ',
     caughtBy: [{ tests: 'test/plan/removed-users.test.ts', named: 'gets a line with an empty secret' }],
   },
   {
