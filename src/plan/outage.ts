@@ -5,7 +5,7 @@ import type { Observation } from '../model/observation.ts';
 import type { Action } from '../model/plan.ts';
 import { openOf, pausedOf } from '../model/pooler-view.ts';
 import type { PauseWish } from './pause.ts';
-import type { PodState } from './pod-state.ts';
+import { runsItsFile, type PodState } from './pod-state.ts';
 
 /** Clients that wait longer than this are better served by an error. PgBouncer's own query_wait_timeout ends each of them by default after as long. */
 export const OUTAGE_WAIT_MS = 120_000;
@@ -54,8 +54,11 @@ export function planOutage(
       reading.view.databases.some(({ host }) => host === pool.spec.server.host),
   );
   if (held.length + losing.length === 0 && former === undefined) return { ...NONE, waitMs: LOOK_MS };
-  const actions = held.flatMap(({ pod: { name, uid }, phase, reading }): readonly Action[] => {
-    const open = phase === 'Serving' && reading?.ok === true ? openOf(reading.view.databases) : [];
+  const actions = held.flatMap(({ pod, phase, reading }): readonly Action[] => {
+    const { name, uid } = pod;
+    // Only the pod itself: one that has just come has its address sometimes, and nobody would know who paused that.
+    const itself = phase === 'Serving' && reading?.ok === true && runsItsFile(reading, pod.grant);
+    const open = itself ? openOf(reading.view.databases) : [];
     if (open.length === 0) return [];
     const why = `clients of ${name} wait for the server, which is gone`;
     return [{ kind: 'pausePools', pod: name, uid, databases: open, logins: 'drop', why }];

@@ -1,6 +1,7 @@
 // PostgreSQL is gone: clients wait in paused pools, two witnesses are needed for it, and whatever happens they go on.
 import assert from 'node:assert/strict';
 import type { OutageStatus } from '../../src/api/poolconfig.gen.ts';
+import type { Observation } from '../../src/model/observation.ts';
 import { OUTAGE_WAIT_MS } from '../../src/plan/outage.ts';
 import { planPool } from '../../src/plan/plan.ts';
 import { secret } from '../support/observation.ts';
@@ -234,6 +235,21 @@ describe('a server that is gone', () => {
     const plan = planPool({ ...fleet.observe(), children, pool });
     assert.equal(plan.status.conditions?.find(({ type }) => type === 'Ready')?.status, 'False');
     assert.deepEqual(plan.status.outage, status.outage);
+  });
+
+  it('pauses a pod only when it is that pod which answers: a lost one’s address may be a new pod’s by now', () => {
+    const fleet = serving();
+    lose(fleet);
+    fleet.turn();
+    const seen = fleet.observe();
+    const pausing = (poolers: Observation['poolers']): readonly string[] =>
+      planPool({ ...seen, poolers }).actions.flatMap((action) => (action.kind === 'pausePools' ? [action.pod] : []));
+    const [gone, other] = fleet.pods;
+    assert.ok(gone && other);
+    assert.deepEqual(pausing(seen.poolers), [gone.name, other.name]);
+    const newcomer = seen.poolers.get(other.uid);
+    assert.ok(newcomer);
+    assert.deepEqual(pausing(new Map([...seen.poolers, [gone.uid, newcomer]])), [other.name]);
   });
 
   it('gives way to a declared pause, which ends at its own time', () => {

@@ -87,6 +87,15 @@ export const LOST_SERVER_BUGS: readonly PlantedBug[] = [
     ],
   },
   {
+    name: 'whoever-answers-is-paused',
+    rule: 'a pod is paused only when it is that pod which answers: a lost one’s address is soon another’s, whom nobody would resume',
+    file: 'src/plan/outage.ts',
+    find: "const itself = phase === 'Serving' && reading?.ok === true && runsItsFile(reading, pod.grant);",
+    replace:
+      "const itself = phase === 'Serving' && reading?.ok === true && runsItsFile(reading, { ...pod.grant!, ini: reading.view.config.get('syslog_ident') ?? '' });",
+    caughtBy: [{ tests: 'test/plan/outage.test.ts', named: 'only when it is that pod which answers' }],
+  },
+  {
     name: 'login-counts-as-connection',
     rule: 'a login that never ends is no server connection',
     file: 'src/model/pooler-view.ts',
